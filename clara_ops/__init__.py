@@ -1,0 +1,1 @@
+"""Clara workflows on Apache Airflow. Each sub-package is a room of docs/architecture.md; arrows point downwards only."""

@@ -1,0 +1,34 @@
+"""The states that the listener keeps and that Airflow, the command line and the dashboard show."""
+
+from enum import StrEnum
+
+
+class SeriesState(StrEnum):
+    """A series, or whatever the AE title groups by."""
+
+    RECEIVING = "receiving"
+    COMPLETE = "complete"
+    HELD = "held"
+    DISCARDED = "discarded"
+
+
+class RunState(StrEnum):
+    """One run of one workflow on one group."""
+
+    PENDING = "pending"
+    TRIGGERED = "triggered"
+    RUNNING = "running"
+    DONE = "done"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    NOT_APPLICABLE = "not-applicable"
+    SUPERSEDED = "superseded"
+
+
+class DeliveryState(StrEnum):
+    """One folder of one payload on its way to one destination."""
+
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    SKIPPED = "skipped"
+    FAILED = "failed"
