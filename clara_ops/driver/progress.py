@@ -1,0 +1,14 @@
+"""How a stage says how far it is."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Called by a stage with percent done, 0 to 100; `message` says what it is at, and never whose images they are."""
+
+    def __call__(self, percent: float, message: str = "", /) -> None: ...
+
+
+def clamp_percent(percent: float) -> float:
+    """Percent as it is shown and stored: 0 to 100, one decimal."""
+    return round(min(max(float(percent), 0.0), 100.0), 1)
