@@ -1,0 +1,55 @@
+"""Resampling between grids: to a spacing that a model wants, and back onto the grid of the source."""
+
+import math
+
+import SimpleITK as sitk
+
+_ROUNDING = 1e-6
+
+
+def resample_to_spacing(
+    image: sitk.Image, spacing_mm: float | tuple[float, float, float], *, nearest: bool = False
+) -> sitk.Image:
+    """Resample a volume to a spacing, keeping direction and centre.
+
+    The new grid covers the whole old one; voxels that reach beyond it take the value of the nearest border voxel.
+
+    Args:
+        image: 3D, any scalar type, LPS mm.
+        spacing_mm: along x, y and z of the image's own axes; one number for all three.
+        nearest: for labels; otherwise linear.
+
+    Returns:
+        An image of the same pixel type.
+    """
+    spacing = (spacing_mm,) * 3 if isinstance(spacing_mm, (int, float)) else spacing_mm
+    extents = [count * step for count, step in zip(image.GetSize(), image.GetSpacing(), strict=True)]
+    size = [max(1, math.ceil(extent / step - _ROUNDING)) for extent, step in zip(extents, spacing, strict=True)]
+    first_voxel = [
+        ((extent - count * step) / 2 + step / 2) / old_step - 0.5
+        for extent, count, step, old_step in zip(extents, size, spacing, image.GetSpacing(), strict=True)
+    ]
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize(size)
+    resampler.SetOutputSpacing(spacing)
+    resampler.SetOutputOrigin(image.TransformContinuousIndexToPhysicalPoint(first_voxel))
+    resampler.SetOutputDirection(image.GetDirection())
+    resampler.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
+    resampler.SetUseNearestNeighborExtrapolator(True)
+    return resampler.Execute(image)
+
+
+def resample_like(image: sitk.Image, reference: sitk.Image, *, nearest: bool, outside: float = 0.0) -> sitk.Image:
+    """Resample a volume onto the grid of another one, through physical space.
+
+    Args:
+        image: 3D, any scalar type, LPS mm.
+        reference: gives size, spacing, origin and direction; its voxels are not read.
+        nearest: for labels; otherwise linear.
+        outside: value of voxels that `image` does not cover.
+
+    Returns:
+        An image of the same pixel type as `image`, on the grid of `reference`.
+    """
+    interpolator = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
+    return sitk.Resample(image, reference, sitk.Transform(), interpolator, outside)
