@@ -1,0 +1,44 @@
+"""`<name>.source.json` beside `<name>.mhd`: the DICOM series behind a volume, as a document and as a grid."""
+
+from pathlib import Path
+
+import numpy as np
+
+from clara_ops.contract.documents import read_document, write_document
+from clara_ops.contract.source import SourceMap
+from clara_ops.imaging.geometry import Grid
+
+
+def source_path(volume: Path) -> Path:
+    """The source map that belongs to a volume (.mhd)."""
+    return volume.with_suffix(".source.json")
+
+
+def write_source_map(source: SourceMap, volume: Path) -> None:
+    """Write the map beside its volume."""
+    write_document(source, source_path(volume))
+
+
+def read_source_map(volume: Path) -> SourceMap | None:
+    """The map beside a volume; None where there is none.
+
+    Raises:
+        DocumentError: the file is not of the contract's form.
+    """
+    path = source_path(volume)
+    return read_document(SourceMap, path) if path.is_file() else None
+
+
+def source_grid(source: SourceMap) -> Grid:
+    """The grid of the series, LPS mm; its third axis leans where the gantry was tilted."""
+    row, column = np.array(source.row_direction), np.array(source.column_direction)
+    step = np.cross(row, column) * source.slice_spacing + np.array(source.shear or (0.0, 0.0, 0.0))
+    distance = float(np.linalg.norm(step))
+    third: list[float] = (step / distance).tolist()
+    between_rows, between_columns = source.pixel_spacing
+    return Grid(
+        size=(source.columns, source.rows, len(source.slices)),
+        spacing=(between_columns, between_rows, distance),
+        origin=source.slices[0].position,
+        axes=(source.row_direction, source.column_direction, (third[0], third[1], third[2])),
+    )
