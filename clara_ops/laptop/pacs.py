@@ -1,0 +1,214 @@
+"""The PACS of the laptop, Orthanc or else pynetdicom's `qrscp`, and what a PACS is asked for over DICOM."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+from pynetdicom import AE, evt
+from pynetdicom.presentation import build_context, build_role
+
+from clara_ops.laptop.errors import LaptopError
+from clara_ops.laptop.ports import LOOPBACK
+from clara_ops.laptop.processes import Program
+from clara_ops.laptop.setup import find_program
+
+# DICOM PS3.6 annex A
+VERIFICATION = UID("1.2.840.10008.1.1")
+STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
+STUDY_ROOT_GET = UID("1.2.840.10008.5.1.4.1.2.2.3")
+PENDING = (0xFF00, 0xFF01)
+SUCCESS = 0x0000
+RESULT_CLASSES = (
+    SegmentationStorage,
+    SecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    CTImageStorage,
+)
+
+
+@dataclass(frozen=True)
+class Pacs:
+    """A PACS on loopback. `page` is what a person opens; empty where there is none."""
+
+    ae_title: str
+    dicom_port: int
+    page: str
+
+
+def pacs_program(
+    folder: Path, ae_title: str, dicom_port: int, http_port: int, peers: dict[str, int]
+) -> tuple[Program, Pacs]:
+    """The PACS that this machine can run, its files in `folder`.
+
+    Args:
+        folder: its database and images.
+        ae_title: its own AE title.
+        dicom_port: where it listens for DICOM.
+        http_port: where Orthanc shows its page.
+        peers: AE title and port of those on this machine who may talk to it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    orthanc = find_program("Orthanc")
+    if orthanc is None:
+        return _qrscp(folder, ae_title, dicom_port)
+    configuration = {
+        "Name": "PACS of the Clara demo",
+        "StorageDirectory": str(folder / "orthanc"),
+        "IndexDirectory": str(folder / "orthanc"),
+        "DicomAet": ae_title,
+        "DicomPort": dicom_port,
+        "DicomCheckCalledAet": True,
+        "DicomCheckModalityHost": True,
+        "DicomAlwaysAllowEcho": True,
+        "DicomAlwaysAllowStore": False,
+        "DicomModalities": {
+            name: {"AET": name, "Host": LOOPBACK, "Port": port, "AllowGet": True} for name, port in peers.items()
+        },
+        "HttpPort": http_port,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "StableAge": 1,
+        "StorageCompression": False,
+        "Plugins": [],
+    }
+    path = folder / "orthanc.json"
+    path.write_text(json.dumps(configuration, indent=1))
+    page = f"http://{LOOPBACK}:{http_port}/app/explorer.html"
+    return Program("pacs", [orthanc, str(path)]), Pacs(ae_title, dicom_port, page)
+
+
+def _qrscp(folder: Path, ae_title: str, dicom_port: int) -> tuple[Program, Pacs]:
+    configuration = folder / "qrscp.ini"
+    configuration.write_text(
+        f"[DEFAULT]\nae_title: {ae_title}\nport: {dicom_port}\nmax_pdu: 131072\nacse_timeout: 30\ndimse_timeout: 30\n"
+        f"network_timeout: 30\nbind_address: {LOOPBACK}\ninstance_location: {folder / 'instances'}\n"
+        f"database_location: {folder / 'instances.sqlite'}\n"
+    )
+    command = [sys.executable, "-m", "pynetdicom", "qrscp", "--config", str(configuration)]
+    return Program("pacs", command), Pacs(ae_title, dicom_port, "")
+
+
+def answers_echo(pacs: Pacs) -> bool:
+    """Whether the PACS answers a C-ECHO."""
+    application = _entity("ECHO", 2)
+    application.add_requested_context(VERIFICATION)
+    association = application.associate(LOOPBACK, pacs.dicom_port, ae_title=pacs.ae_title)
+    if not association.is_established:
+        return False
+    try:
+        status = association.send_c_echo()
+        return "Status" in status and status.Status == SUCCESS
+    finally:
+        association.release()
+
+
+def send_series(files: Sequence[Path], calling_ae: str, called_ae: str, port: int) -> Iterator[int]:
+    """Send DICOM files by C-STORE over one association, as they are; yields how many are sent so far.
+
+    Raises:
+        LaptopError: the association is refused, or an instance is.
+    """
+    application = _entity(calling_ae, 60)
+    headers = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
+    kinds = {(header.SOPClassUID, header.file_meta.TransferSyntaxUID) for header in headers}
+    for sop_class, transfer_syntax in sorted(kinds):
+        application.add_requested_context(sop_class, transfer_syntax)
+    association = application.associate(LOOPBACK, port, ae_title=called_ae)
+    if not association.is_established:
+        raise LaptopError(f"{called_ae} on port {port} refused the association with {calling_ae}")
+    try:
+        for index, file in enumerate(files):
+            status = association.send_c_store(pydicom.dcmread(file))
+            if "Status" not in status or status.Status != SUCCESS:
+                code = f"{status.Status:04X}" if "Status" in status else "no answer"
+                raise LaptopError(f"{called_ae} refused {file}: status {code}")
+            yield index + 1
+    finally:
+        association.release()
+
+
+def find_series(pacs: Pacs, calling_ae: str, study_uid: str) -> list[Dataset]:
+    """The series of a study by C-FIND: Series Instance UID, Modality, Series Description, number of instances.
+
+    Raises:
+        LaptopError: the PACS does not answer.
+    """
+    query = Dataset()
+    query.QueryRetrieveLevel = "SERIES"
+    query.StudyInstanceUID = study_uid
+    query.SeriesInstanceUID = ""
+    query.Modality = ""
+    query.SeriesDescription = ""
+    query.NumberOfSeriesRelatedInstances = ""
+    application = _entity(calling_ae, 30)
+    application.add_requested_context(STUDY_ROOT_FIND)
+    association = application.associate(LOOPBACK, pacs.dicom_port, ae_title=pacs.ae_title)
+    if not association.is_established:
+        raise LaptopError(
+            f"{pacs.ae_title} on port {pacs.dicom_port} refused the association of {calling_ae} for C-FIND"
+        )
+    try:
+        answers = association.send_c_find(query, STUDY_ROOT_FIND)
+        return [found for status, found in answers if found is not None and status.Status in PENDING]
+    finally:
+        association.release()
+
+
+def get_series(pacs: Pacs, calling_ae: str, study_uid: str, series_uid: str) -> list[Dataset]:
+    """All instances of a series of results by C-GET.
+
+    Raises:
+        LaptopError: the PACS refuses, or sends less than it has.
+    """
+    received: list[Dataset] = []
+
+    def keep(event: evt.Event) -> int:
+        instance = event.dataset
+        instance.file_meta = event.file_meta
+        received.append(instance)
+        return SUCCESS
+
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "SERIES"
+    identifier.StudyInstanceUID = study_uid
+    identifier.SeriesInstanceUID = series_uid
+    application = _entity(calling_ae, 60)
+    application.requested_contexts = [
+        build_context(STUDY_ROOT_GET),
+        *(build_context(sop_class) for sop_class in RESULT_CLASSES),
+    ]
+    roles: list[Any] = [build_role(sop_class, scp_role=True) for sop_class in RESULT_CLASSES]
+    association = application.associate(
+        LOOPBACK, pacs.dicom_port, ae_title=pacs.ae_title, ext_neg=roles, evt_handlers=[(evt.EVT_C_STORE, keep)]
+    )
+    if not association.is_established:
+        raise LaptopError(
+            f"{pacs.ae_title} on port {pacs.dicom_port} refused the association of {calling_ae} for C-GET"
+        )
+    try:
+        statuses = [status for status, _ in association.send_c_get(identifier, STUDY_ROOT_GET)]
+    finally:
+        association.release()
+    if not statuses or "Status" not in statuses[-1] or statuses[-1].Status != SUCCESS:
+        raise LaptopError(f"{pacs.ae_title} did not send series {series_uid} by C-GET: {statuses[-1:]}")
+    return received
+
+
+def _entity(ae_title: str, timeout: int) -> AE:
+    application = AE(ae_title=ae_title)
+    application.acse_timeout = timeout
+    application.dimse_timeout = timeout
+    application.network_timeout = timeout
+    return application
