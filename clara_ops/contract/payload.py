@@ -11,6 +11,7 @@ LOGS = "logs"
 PUBLISH = "publish"
 INPUT_LOCK = "input.lock"
 RESULT = "result.json"
+PUBLICATION = "publish.json"
 
 
 @dataclass(frozen=True)

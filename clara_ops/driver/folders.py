@@ -21,7 +21,7 @@ class StageFolders:
 
     Attributes:
         input: what the stage before wrote; with several producers one folder `<producing stage>` for each.
-        output: where the stage writes. While the driver runs the stage this is a hidden folder, renamed into place at the end.
+        output: where the stage writes; while it runs a hidden folder, whose files are renamed into place at the end.
         locks: lock files of the payload; None outside of a container, as all that follow.
         logs: log and events files of the payload.
         publish: what the render server shows.
@@ -41,7 +41,7 @@ class StageFolders:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "StageFolders":
         """The folders of this container, below `CLARA_APP_DIR`.
 
-        A path that the environment names (`HOLOSCAN_INPUT_PATH`, the folder of `CLARA_LOG_NAME`, ...) counts where it exists.
+        Paths that the environment names (`HOLOSCAN_INPUT_PATH`, the folder of `CLARA_LOG_NAME`) count where they exist.
 
         Raises:
             FolderError: there is no input or no output folder.
