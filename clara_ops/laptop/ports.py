@@ -21,6 +21,7 @@ def _hold(held: ExitStack, port: int) -> int:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind(("", port))
+        sock.listen(1)
     except OSError:
         return 0
     found: int = sock.getsockname()[1]

@@ -76,11 +76,14 @@ def test_a_program_run_to_its_end(tmp_path: Path) -> None:
             supervisor.run(python("slow", FOREVER), timeout=0.3)
 
 
+SHOW_PID = "import os; print(os.getpid(), flush=True); "
+
+
 def test_servers_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from clara_ops.laptop.processes import Program, Supervisor\n"
         f"with Supervisor(Path({str(tmp_path)!r})) as s:\n"
-        f"    s.start(Program('server', [sys.executable, '-c', {('import os;print(os.getpid(),flush=True);' + FOREVER)!r}]))\n"
+        f"    s.start(Program('server', [sys.executable, '-c', {SHOW_PID + FOREVER!r}]))\n"
         "    time.sleep(600)\n"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code])
