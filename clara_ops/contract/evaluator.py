@@ -84,7 +84,9 @@ def check_rule(rule: object, where: str = "rule") -> None:
     elif keys == {"attribute", "op", "value"}:
         _check_comparison(rule, where)
     else:
-        raise RuleError(f"{where}: expected attribute, op and value, or one of all, any, not; found {sorted(map(str, keys))}")
+        raise RuleError(
+            f"{where}: expected attribute, op and value, or one of all, any, not; found {sorted(map(str, keys))}"
+        )
 
 
 def _check_comparison(rule: Mapping[str, Any], where: str) -> None:

@@ -39,7 +39,9 @@ def check_uid(value: str) -> str:
         NameRuleError: it breaks DICOM PS3.5 section 9.1.
     """
     if not is_uid(value):
-        raise NameRuleError(f"UID {value!r}: must be at most 64 digits and dots without leading zeros (DICOM PS3.5 9.1)")
+        raise NameRuleError(
+            f"UID {value!r}: must be at most 64 digits and dots without leading zeros (DICOM PS3.5 9.1)"
+        )
     return value
 
 
