@@ -80,7 +80,7 @@ def _attempt(
             result = _work_hidden(work, folders, settings, events)
         _reveal(folders, result)
     except StageStopped as stop:
-        ending = Ending(stop.exit_code, str(stop))
+        ending = Ending(stop.exit_code, f"{type(stop).__name__}: {stop}")
     except NothingToDo as error:
         _clean(folders)
         write_document(StageResult(reason=str(error)), folders.output / RESULT)

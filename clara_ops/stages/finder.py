@@ -6,13 +6,11 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Protocol, cast
 
+from clara_ops import stages
 from clara_ops.contract.errors import ClaraError
 from clara_ops.contract.result import StageResult
 from clara_ops.driver.folders import StageFolders
 from clara_ops.driver.progress import Progress
-
-_FOLDER = Path(__file__).parent
-_PACKAGE = __package__
 
 
 class UnknownStage(ClaraError):
@@ -34,7 +32,8 @@ class StageModule(Protocol):
 def stage_descriptions() -> dict[str, str]:
     """Every stage's description by the stage's name. Modules are parsed, not imported: their libraries are heavy."""
     found = {}
-    for path in sorted(_FOLDER.glob("*.py")):
+    modules = [path for folder in stages.__path__ for path in Path(folder).glob("*.py")]
+    for path in sorted(modules, key=lambda path: path.name):
         description = _description(path)
         if description is not None:
             found[path.stem.replace("_", "-")] = description
@@ -49,7 +48,7 @@ def load_stage(name: str) -> StageModule:
     """
     if name not in (known := stage_descriptions()):
         raise UnknownStage(f"no stage {name!r}; stages are {', '.join(known)}")
-    return cast(StageModule, importlib.import_module(f"{_PACKAGE}.{name.replace('-', '_')}"))
+    return cast(StageModule, importlib.import_module(f"{stages.__name__}.{name.replace('-', '_')}"))
 
 
 def _description(path: Path) -> str | None:
