@@ -38,9 +38,9 @@ class Bundle:
     catalogues: tuple[Path, ...]
 
 
-def settings(home: Home, port: int, bundle: Bundle) -> dict[str, str]:
-    """The environment of every Airflow process. Nothing of it reaches a stage's pod."""
-    url = f"http://{LOOPBACK}:{port}"
+def settings(home: Home, port: int, bundle: Bundle, *, host: str = LOOPBACK) -> dict[str, str]:
+    """The environment of every Airflow process, whose API listens at `host`. Nothing of it reaches a stage's pod."""
+    url = f"http://{host}:{port}"
     folder = home.airflow
     secret = kept_secret(folder / "secret")
     bundles = [
@@ -66,7 +66,7 @@ def settings(home: Home, port: int, bundle: Bundle) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
         "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()).decode(),
-        "AIRFLOW__API__HOST": LOOPBACK,
+        "AIRFLOW__API__HOST": host,
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__WORKERS": "1",

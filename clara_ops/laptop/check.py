@@ -76,7 +76,7 @@ def check_results(pacs: Pacs, calling_ae: str, sent: Sequence[Path], required_mo
                 volumes.update(_check_segmentation(instance, source))
             else:
                 _check_image(instance, source)
-        if instances[0].Modality != "SEG":
+        if instances[0].Modality != "SEG" and (not overlay or instances[0].SamplesPerPixel == 3):
             overlay = _in_slice_order(instances, source)
     if "SEG" in required_modalities and not any(volumes.values()):
         raise ResultWrong(f"the segmentation of series {source.series_uid} is empty")

@@ -31,6 +31,7 @@ class Supervisor:
     def __init__(self, log_folder: Path) -> None:
         self.log_folder = log_folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._programs: dict[str, Program] = {}
 
     def __enter__(self) -> "Supervisor":
         self.log_folder.mkdir(parents=True, exist_ok=True)
@@ -45,8 +46,13 @@ class Supervisor:
 
     def start(self, program: Program) -> None:
         """Start a program; its output is appended to its log file. It gets SIGTERM should this process be killed."""
+        self._programs[program.name] = program
         with self.log_file(program.name).open("ab") as log:
             self._running[program.name] = _spawn(program, log)
+
+    def start_again(self, name: str) -> None:
+        """Start a program that was stopped, with the command that it was started with."""
+        self.start(self._programs[name])
 
     def run(self, program: Program, timeout: float) -> None:
         """Run a program to its end.

@@ -1,0 +1,84 @@
+"""Real peers for the end-to-end tests: one laptop for a module, and clones of the checkout."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+
+from clara_ops.laptop.demo import MAIN_WORKFLOW, Series, read_series, wait_for_dag
+from clara_ops.laptop.servers import Checkout, Laptop, running
+from clara_ops.laptop.setup import ROOT
+from clara_ops.laptop.state import Home
+
+ABDOMEN_B = ROOT / "tests" / "data" / "abdomen_b"
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    """Everything of `make demo`, started for one test module, its state in a folder of its own."""
+    home = Home(tmp_path_factory.mktemp("laptop"))
+    with running(Checkout(ROOT), home, print) as started:
+        wait_for_dag(started, MAIN_WORKFLOW)
+        yield started
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clean checkout of what is committed, as a newcomer has it after `git clone`."""
+    folder = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(folder)], check=True)
+    return folder
+
+
+NewSeries = Callable[..., Series]
+
+
+@pytest.fixture
+def new_series(tmp_path: Path) -> NewSeries:
+    """Makes copies of abdomen_b with UIDs of their own: `new_series(name, slices=None, **DICOM keyword to value)`."""
+
+    def make_series(name: str, *, slices: int | None = None, **changes: str) -> Series:
+        folder = tmp_path / name
+        folder.mkdir()
+        study_uid, series_uid = generate_uid(), generate_uid()
+        for path in sorted(ABDOMEN_B.glob("*.dcm"))[:slices]:
+            instance = pydicom.dcmread(path)
+            instance.StudyInstanceUID, instance.SeriesInstanceUID = study_uid, series_uid
+            instance.SOPInstanceUID = instance.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            for keyword, value in changes.items():
+                setattr(instance, keyword, value)
+            instance.file_meta.MediaStorageSOPClassUID = instance.SOPClassUID
+            instance.save_as(folder / path.name)
+        return read_series(name, folder)
+
+    return make_series
+
+
+Make = Callable[..., str]
+
+
+@pytest.fixture
+def make() -> Make:
+    """Run make in a folder, as a user does; gives the output, and fails with it on another exit code than 0."""
+
+    def run(folder: Path, *arguments: str, timeout: float = 900) -> str:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        done = subprocess.run(
+            ["make", *arguments],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert done.returncode == 0, f"make {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    return run
