@@ -1,0 +1,118 @@
+"""The DAG bundle: a folder of workflow files, as Airflow wants to see it.
+
+Airflow parses Python files, and starts a process for each of them. So the bundle reads the workflow files itself and
+writes a few stubs: workflows that are sound share some, and each file with an error has one of its own that raises it.
+Everything is kept by version as well, so that a run goes on with the workflow and the pods that it began with.
+
+How Airflow is told (`[section] key`, or variable `AIRFLOW__SECTION__KEY`):
+
+    [dag_processor] dag_bundle_config_list = [{"name": "clara", "classpath": "clara_ops.dag.bundle.WorkflowBundle",
+        "kwargs": {"source": "<folder>", "catalogues": ["<values.yaml>"], "refresh_interval": 1}}]
+    [dag_processor] bundle_refresh_check_interval = 1     how often a new or changed file is looked for, in seconds
+    [dag_processor] dag_bundle_storage_path = <folder>    kept over restarts, else runs lose their version
+    [dag_processor] stale_bundle_cleanup_age_threshold    longer than the longest run, in seconds
+    [core] min_serialized_dag_update_interval = 0         a change takes effect at once
+    [core] max_templated_field_length = 32768             pods are seen, and compared, as a whole
+    [core] executor = clara_ops.dag.executor.WarmLocalExecutor    on one machine: tasks start without importing
+    [scheduler] scheduler_idle_sleep_time = 0.1           the gap between two tasks
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
+
+from clara_ops.dag.snapshot import Snapshot, source_files, take_snapshot
+
+
+class WorkflowBundle(BaseDagBundle):
+    """Workflow files of one folder, with the stages of some catalogue files.
+
+    Args:
+        source: folder with workflow files.
+        catalogues: catalogue files; workflows that stand in them are taken as well.
+        kwargs: those of BaseDagBundle: name, refresh_interval in seconds, version.
+    """
+
+    supports_versioning = True
+
+    def __init__(self, *, source: str, catalogues: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._source = Path(source)
+        self._catalogues = [Path(path) for path in catalogues]
+        self._tracking = self.base_dir / "tracking"
+        self._current: str | None = None
+        self._read: tuple[Path, ...] = ()
+        self._seen: object = None
+
+    @property
+    def path(self) -> Path:
+        """The files of the version that was asked for, or the newest ones."""
+        return self.versions_dir / self.version if self.version else self._tracking
+
+    def get_current_version(self) -> BundleVersion | None:
+        """The version of the files at `path`."""
+        version = self.version or self._current
+        return BundleVersion(version) if version else None
+
+    def initialize(self) -> None:
+        """Make sure that the files are there; a version that is not kept any more is an error that names what to do."""
+        if not self.version:
+            self.refresh()
+        elif not self.path.is_dir():
+            self._restore(self.version)
+        super().initialize()
+
+    def refresh(self) -> None:
+        """Read the workflow files again, where one of them has changed."""
+        with self.lock():
+            if self._seen == self._state_of_files(self._read):
+                return
+            snapshot = take_snapshot(self._source, self._catalogues)
+            self._keep(snapshot)
+            _write_changes(self._tracking, snapshot)
+            self._current, self._read = snapshot.version, snapshot.catalogues
+            self._seen = self._state_of_files(self._read)
+
+    def _restore(self, version: str) -> None:
+        with self.lock():
+            snapshot = take_snapshot(self._source, self._catalogues)
+            if snapshot.version != version:
+                raise FileNotFoundError(
+                    f"version {version} of bundle {self.name!r} is not kept in {self.versions_dir} and the workflow "
+                    "files have changed since: clear the run with its latest version, and raise "
+                    "[dag_processor] stale_bundle_cleanup_age_threshold"
+                )
+            self._keep(snapshot)
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        target = self.versions_dir / snapshot.version
+        if target.is_dir():
+            return
+        growing = self.versions_dir / f".{snapshot.version}.{os.getpid()}"
+        shutil.rmtree(growing, ignore_errors=True)
+        _write_changes(growing, snapshot)
+        growing.rename(target)
+
+    def _state_of_files(self, catalogues: tuple[Path, ...]) -> object:
+        files = [path for path in (*source_files(self._source), *self._catalogues, *catalogues) if path.exists()]
+        return [(str(path), (state := path.stat()).st_ino, state.st_size, state.st_mtime_ns) for path in files]
+
+
+def _write_changes(folder: Path, snapshot: Snapshot) -> None:
+    """Bring a folder to the snapshot's files; what has not changed is not touched, and so not parsed again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in snapshot.files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        content = text.encode("utf-8")
+        if not path.is_file() or path.read_bytes() != content:
+            growing = path.with_name(f".{path.name}")
+            growing.write_bytes(content)
+            growing.replace(path)
+    for path in folder.rglob("*"):
+        if path.is_file() and str(path.relative_to(folder)) not in snapshot.files:
+            path.unlink()

@@ -1,0 +1,83 @@
+"""What ended a stage's pod, in the words of its termination message."""
+
+from airflow.sdk.exceptions import AirflowException
+from kubernetes.client import V1ContainerStateTerminated, V1Pod
+
+from clara_ops.contract.errors import StageExit
+from clara_ops.dag.errors import (
+    DeadlineExceeded,
+    ImageUnavailable,
+    OutOfMemory,
+    PodLost,
+    StageError,
+    StageInputRefused,
+)
+from clara_ops.workflow.pod import CONTAINER
+
+_LOST_REASONS = frozenset(
+    {"Evicted", "NodeLost", "NodeShutdown", "Terminated", "Preempting", "UnexpectedAdmissionError"}
+)
+_IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+
+
+def exit_code_of(pod: V1Pod | None) -> int | None:
+    """Exit code of the stage's container; None where it has not ended."""
+    terminated = _terminated(pod)
+    return terminated.exit_code if terminated is not None else None
+
+
+def cause_of(stage: str, pod: V1Pod | None, error: BaseException) -> AirflowException:
+    """The failure of a stage by its cause.
+
+    Args:
+        stage: the stage's name, for the message.
+        pod: the pod as it was seen last; None when it was never there.
+        error: what the operator says, used where the pod itself says nothing.
+    """
+    if pod is None or pod.status is None:
+        return StageError(f"stage {stage!r}: no pod could be started: {error}")
+    reason = pod.status.reason or ""
+    if reason == "DeadlineExceeded":
+        return DeadlineExceeded(
+            f"stage {stage!r} ran longer than its {pod.spec.active_deadline_seconds} s; "
+            "raise 'timeout' in the catalogue, or give it more resources"
+        )
+    if reason in _LOST_REASONS:
+        return PodLost(f"stage {stage!r}: its pod was lost ({reason}): {pod.status.message or 'no message'}")
+    terminated = _terminated(pod)
+    if terminated is not None:
+        return _cause_by_exit(stage, pod, terminated)
+    return _cause_without_exit(stage, pod, error)
+
+
+def _cause_by_exit(stage: str, pod: V1Pod, terminated: V1ContainerStateTerminated) -> AirflowException:
+    message = (terminated.message or "").strip() or "it left no message; its log is above"
+    if terminated.reason == "OOMKilled":
+        resources = pod.spec.containers[0].resources
+        limit = ((resources.limits if resources else None) or {}).get("memory", "none")
+        return OutOfMemory(
+            f"stage {stage!r} used more memory than its limit ({limit}); raise 'memory' in the catalogue"
+        )
+    if terminated.exit_code == StageExit.BAD_INPUT:
+        return StageInputRefused(f"stage {stage!r} refused its input: {message}")
+    return StageError(f"stage {stage!r} failed with exit code {terminated.exit_code}: {message}")
+
+
+def _cause_without_exit(stage: str, pod: V1Pod, error: BaseException) -> AirflowException:
+    for status in pod.status.container_statuses or []:
+        waiting = status.state.waiting if status.state else None
+        if waiting is not None and waiting.reason in _IMAGE_REASONS:
+            return ImageUnavailable(
+                f"stage {stage!r}: image {status.image!r} cannot be pulled ({waiting.reason}): {waiting.message or ''}"
+            )
+    if pod.metadata.deletion_timestamp is not None or pod.status.phase == "Unknown":
+        return PodLost(f"stage {stage!r}: its pod was deleted from outside, or its node is gone")
+    return StageError(f"stage {stage!r}: its pod did not run: {error}")
+
+
+def _terminated(pod: V1Pod | None) -> V1ContainerStateTerminated | None:
+    statuses = (pod.status.container_statuses if pod is not None and pod.status is not None else None) or []
+    for status in statuses:
+        if status.name == CONTAINER and status.state is not None:
+            return status.state.terminated
+    return None

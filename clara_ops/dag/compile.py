@@ -1,0 +1,111 @@
+"""From a workflow file to Airflow DAGs: one task before, one after, and in between one pod for each stage."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule, TriggerRule
+
+from clara_ops.contract.payload import PUBLISH
+from clara_ops.dag.deliver import DeliverOperator
+from clara_ops.dag.errors import ImageUnavailable, PodLost
+from clara_ops.dag.prepare import PrepareOperator
+from clara_ops.dag.publish import PublishOperator
+from clara_ops.dag.stage_operator import StageOperator
+from clara_ops.workflow.catalogue import Catalogue
+from clara_ops.workflow.loading import load_workflows
+from clara_ops.workflow.workflow import Stage, Workflow
+
+TAG = "clara"
+GPU_POOL = "clara_gpu"
+MAX_ACTIVE_RUNS = 1000
+PRIORITY_WEIGHTS = {"lower": 1, "normal": 10, "higher": 100, "immediate": 1000}
+
+_BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+_RETRY_DELAY = timedelta(seconds=5)
+_LONGEST_RETRY_DELAY = timedelta(minutes=5)
+_SERVICE_RETRIES = 20
+_STAGE_RETRIES = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(PodLost, RetryAction.RETRY, timedelta(seconds=1), "the pod was lost, not the stage"),
+        RetryRule(ImageUnavailable, RetryAction.RETRY, timedelta(seconds=60), "the registry may come back"),
+    ]
+)
+
+
+def compile_file(path: Path, catalogue: Catalogue) -> list[DAG]:
+    """The DAGs of one workflow file. Pure: the same file and catalogue give the same DAGs.
+
+    Raises:
+        WorkflowFileError: with all problems of the file.
+    """
+    return [compile_workflow(workflow) for workflow in load_workflows(path, catalogue)]
+
+
+def compile_workflow(workflow: Workflow) -> DAG:
+    """The DAG of one workflow, with the workflow's name as its id."""
+    dag = DAG(
+        dag_id=workflow.name,
+        description=workflow.description or None,
+        tags={TAG, workflow.id},
+        schedule=None,
+        start_date=_BEGINNING,
+        catchup=False,
+        max_active_runs=MAX_ACTIVE_RUNS,
+        max_active_tasks=MAX_ACTIVE_RUNS,
+        is_paused_upon_creation=False,
+        default_args={"priority_weight": PRIORITY_WEIGHTS[workflow.priority], "weight_rule": "absolute"},
+    )
+    services: dict[str, Any] = {
+        "dag": dag,
+        "retries": _SERVICE_RETRIES,
+        "retry_delay": _RETRY_DELAY,
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": _LONGEST_RETRY_DELAY,
+    }
+    prepare = PrepareOperator(
+        task_id="prepare",
+        input_folder=workflow.input,
+        folders=(*workflow.folders[1:], *(f"{PUBLISH}/{stage.name}" for stage in workflow.stages)),
+        accepts=workflow.accepts,
+        **services,
+    )
+    tasks: dict[str, BaseOperator] = {}
+    for stage in workflow.stages:
+        task = tasks[stage.name] = _stage_task(workflow, stage, dag)
+        task.set_upstream([tasks[name] for name in stage.after] or [prepare])
+    last = [tasks[stage.name] for stage in workflow.results]
+    deliver = DeliverOperator(
+        task_id="deliver",
+        folders=tuple(stage.output for stage in workflow.results),
+        destinations=workflow.destinations,
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+        **services,
+    )
+    publish = PublishOperator(
+        task_id="publish",
+        stages=tuple(tasks),
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+        dag=dag,
+    )
+    deliver.set_upstream(last)
+    publish.set_upstream(last)
+    return dag
+
+
+def _stage_task(workflow: Workflow, stage: Stage, dag: DAG) -> StageOperator:
+    placement: dict[str, Any] = {"pool": GPU_POOL} if stage.resources.gpu else {}
+    joins = len(stage.after) > 1
+    return StageOperator(
+        workflow=workflow,
+        stage=stage,
+        task_id=stage.name,
+        dag=dag,
+        retries=stage.entry.retries,
+        retry_delay=_RETRY_DELAY,
+        retry_exponential_backoff=2.0,
+        max_retry_delay=_LONGEST_RETRY_DELAY,
+        retry_policy=_STAGE_RETRIES,
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if joins else TriggerRule.ALL_SUCCESS,
+        **placement,
+    )

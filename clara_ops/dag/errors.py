@@ -1,0 +1,48 @@
+"""Why a task failed: each class is a cause, and says with it whether trying again can help."""
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+
+class StageError(AirflowException):
+    """A stage's pod did not end well; it is tried again."""
+
+
+class OutOfMemory(StageError):
+    """The container was killed for using more memory than its limit."""
+
+
+class DeadlineExceeded(StageError):
+    """The pod ran longer than the stage's timeout."""
+
+
+class PodLost(StageError):
+    """The pod was evicted, deleted from outside, or its node is gone: nothing is wrong with the stage."""
+
+
+class ImageUnavailable(StageError):
+    """The image of the stage cannot be pulled."""
+
+
+class StageInputRefused(AirflowFailException):
+    """The stage said that its input is wrong (exit 65): trying again cannot help."""
+
+
+class PayloadError(AirflowFailException):
+    """The run has no payload to work on: trying again cannot help."""
+
+
+class DeliveryFailed(AirflowFailException):
+    """The result could not be delivered, and the listener has given up."""
+
+
+class ServiceUnavailable(AirflowException):
+    """The listener, or another service, does not answer or has an error of its own; it is asked again."""
+
+
+class ServiceRefused(AirflowFailException):
+    """A service said no to a request: asking again gives the same answer. `error` is the name that it gave."""
+
+    def __init__(self, status: int, error: str, message: str) -> None:
+        self.status = status
+        self.error = error
+        super().__init__(f"{error}: {message}")

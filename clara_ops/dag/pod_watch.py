@@ -1,0 +1,69 @@
+"""Waiting for a pod by watching it: what it does is known within milliseconds, without asking again and again.
+
+The operator's own manager asks every few seconds, which is most of the time that a short stage takes. Here a watch
+waits for the first few seconds; whatever takes longer is left to the manager's slow polling.
+"""
+
+from collections.abc import Callable
+
+from airflow.providers.cncf.kubernetes.utils.container import container_is_running
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager, PodPhase
+from kubernetes.client import V1Pod
+from kubernetes.client.exceptions import ApiException
+from kubernetes.watch import Watch
+from urllib3.exceptions import HTTPError
+
+_START_SECONDS = 20
+_END_SECONDS = 5
+
+
+class WatchingPodManager(PodManager):
+    """The operator's pod manager, with a watch in front of each of its waits."""
+
+    async def await_pod_start(
+        self, pod: V1Pod, schedule_timeout: int = 120, startup_timeout: int = 120, check_interval: int = 1
+    ) -> None:
+        """Wait until the pod is no longer Pending; raises as the base class does where that takes too long."""
+        self._watch_until(pod, _has_left_pending, _START_SECONDS)
+        await super().await_pod_start(pod, schedule_timeout, startup_timeout, check_interval)
+
+    def container_is_running(self, pod: V1Pod, container_name: str) -> bool:
+        """Whether the container runs, asked when its log has ended: its status may be a moment behind its log."""
+        if not super().container_is_running(pod, container_name):
+            return False
+        self._watch_until(pod, lambda seen: not container_is_running(seen, container_name), _END_SECONDS)
+        return super().container_is_running(pod, container_name)
+
+    def await_pod_completion(
+        self, pod: V1Pod, istio_enabled: bool = False, container_name: str = "base", do_xcom_push: bool = False
+    ) -> V1Pod:
+        """Wait until the pod has ended, and answer its final state."""
+        self._watch_until(pod, lambda seen: seen.status.phase in PodPhase.terminal_states, _END_SECONDS)
+        return super().await_pod_completion(pod, istio_enabled, container_name, do_xcom_push)
+
+    def _watch_until(self, pod: V1Pod, reached: Callable[[V1Pod], bool], seconds: int) -> None:
+        """Return when the pod is as wanted, gone, or `seconds` have passed: the caller looks at it anyway."""
+        watch = Watch()
+        try:
+            for event in watch.stream(
+                self._client.list_namespaced_pod,
+                namespace=pod.metadata.namespace,
+                field_selector=f"metadata.name={pod.metadata.name}",
+                timeout_seconds=seconds,
+            ):
+                if event["type"] == "DELETED" or reached(event["object"]):
+                    return
+        except (ApiException, HTTPError) as error:
+            self.log.info("pod %s cannot be watched, asking for its state instead: %s", pod.metadata.name, error)
+        finally:
+            watch.stop()
+
+
+def _has_left_pending(pod: V1Pod) -> bool:
+    if pod.status.phase not in (PodPhase.PENDING, PodPhase.UNKNOWN, None):
+        return True
+    waiting = [status.state.waiting for status in pod.status.container_statuses or [] if status.state]
+    return any(state is not None and state.reason in _TROUBLE for state in waiting)
+
+
+_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})

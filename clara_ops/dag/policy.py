@@ -1,0 +1,16 @@
+"""Airflow's hook for DAGs that were just loaded: the Code tab shows the workflow file, not its stub."""
+
+from pathlib import Path
+
+from airflow.policies import hookimpl
+from airflow.sdk import DAG
+
+WORKFLOW_FOLDER = "workflows"
+
+
+@hookimpl
+def dag_policy(dag: DAG) -> None:
+    """Point the DAG at its workflow file; `relative_fileloc`, by which tasks find it, stays as it is."""
+    file = Path(dag.fileloc).parent / WORKFLOW_FOLDER / f"{dag.dag_id}.yaml"
+    if file.is_file():
+        dag.fileloc = str(file)

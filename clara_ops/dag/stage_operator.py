@@ -1,0 +1,125 @@
+"""One stage as an Airflow task: its pod, what becomes of it, and what that means for the run."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+import jinja2
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from kubernetes.client import V1Pod
+from kubernetes.client.exceptions import ApiException
+
+from clara_ops.contract.environment import IMAGE_REGISTRY
+from clara_ops.contract.errors import StageExit
+from clara_ops.contract.evaluator import evaluate
+from clara_ops.dag.cause import cause_of, exit_code_of
+from clara_ops.dag.errors import StageError
+from clara_ops.dag.listener import Listener
+from clara_ops.dag.pod_watch import WatchingPodManager
+from clara_ops.dag.prepare import facts_of, payload_of
+from clara_ops.workflow.acceptance import attributes_of
+from clara_ops.workflow.pod import stage_pod
+from clara_ops.workflow.workflow import Stage, Workflow
+
+CONNECTION_ID = "clara_kubernetes"
+WAITING_SECONDS = 3600
+PULLING_SECONDS = 600
+_SPARE_SECONDS = 60
+_POLL_SECONDS = 5
+
+
+class StageOperator(KubernetesPodOperator):
+    """Runs one stage of a workflow as a pod.
+
+    The only thing that is filled in at run time is the payload: `args` and `env` of a workflow are data, and are never
+    rendered as templates. `pod_template_dict` is a template field so that the UI shows the pod.
+    """
+
+    template_fields = ("pod_template_dict",)
+
+    def __init__(self, *, workflow: Workflow, stage: Stage, **kwargs: Any) -> None:
+        super().__init__(
+            kubernetes_conn_id=CONNECTION_ID,
+            pod_template_dict=stage_pod(workflow, stage, "{{ run_id }}", _registry()),
+            termination_message_policy="FallbackToLogsOnError",
+            schedule_timeout_seconds=WAITING_SECONDS,
+            startup_timeout_seconds=PULLING_SECONDS,
+            startup_check_interval_seconds=_POLL_SECONDS,
+            execution_timeout=timedelta(
+                seconds=stage.entry.timeout + WAITING_SECONDS + PULLING_SECONDS + _SPARE_SECONDS
+            ),
+            get_logs=True,
+            init_container_logs=None,
+            container_name_log_prefix_enabled=False,
+            log_events_on_failure=True,
+            log_pod_spec_on_failure=False,
+            on_finish_action="delete_pod",
+            durable=True,
+            deferrable=False,
+            **kwargs,
+        )
+        self.workflow = workflow
+        self.stage = stage
+
+    @cached_property
+    def pod_manager(self) -> WatchingPodManager:
+        """The manager that waits by watching."""
+        return WatchingPodManager(kube_client=self.client, callbacks=self.callbacks)
+
+    def render_template_fields(
+        self,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,  # noqa: ARG002 - Airflow's signature
+    ) -> None:
+        """Fill in the payload; nothing else is a template."""
+        self.pod_template_dict = stage_pod(self.workflow, self.stage, context["run_id"], _registry())
+
+    def execute(self, context: Context) -> None:
+        """Run the pod to its end.
+
+        Raises:
+            StageInputRefused: exit 65; not tried again.
+            AirflowSkipException: exit 99 with a `result.json`, or `when` is not met; what follows is skipped.
+            StageError: by its cause; tried again.
+        """
+        payload = payload_of(context)
+        self._check_when(payload, facts_of(context))
+        try:
+            super().execute(context)
+        except (AirflowFailException, AirflowSkipException):
+            raise
+        except (AirflowException, ApiException) as error:
+            pod: V1Pod | None = self.remote_pod
+            if exit_code_of(pod) == StageExit.NOTHING_TO_DO:
+                raise self._nothing_to_do(payload) from error
+            raise cause_of(self.stage.name, pod, error.__context__ or error) from error
+
+    def _check_when(self, payload: str, facts: Mapping[str, Any]) -> None:
+        when = self.stage.when
+        if when is None:
+            return
+        listener, attributes = Listener.connect(), dict(facts)
+        for step in sorted({attribute.partition(".")[0] for attribute in attributes_of(when) if "." in attribute}):
+            result = listener.result(payload, self.workflow.stage(step).output) or {}
+            attributes |= {f"{step}.{name}": value for name, value in (result.get("facts") or {}).items()}
+        verdict = evaluate(when, attributes)
+        if not verdict.value:
+            meaning = "cannot be decided" if verdict.value is None else "is not met"
+            raise AirflowSkipException(f"stage {self.stage.name!r} is left out, its 'when' {meaning}: {verdict.reason}")
+
+    def _nothing_to_do(self, payload: str) -> AirflowException:
+        result = Listener.connect().result(payload, self.stage.output)
+        if result is None or not result.get("reason"):
+            return StageError(
+                f"stage {self.stage.name!r} said that there is nothing to do (exit {StageExit.NOTHING_TO_DO}) "
+                "but gave no reason in result.json"
+            )
+        return AirflowSkipException(f"stage {self.stage.name!r} had nothing to do: {result['reason']}")
+
+
+def _registry() -> str:
+    return os.environ.get(IMAGE_REGISTRY, "")

@@ -1,0 +1,85 @@
+"""The Python files that Airflow finds in the bundle: each is a few lines that call back here."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from airflow.sdk import DAG, get_parsing_context
+
+from clara_ops.dag.compile import compile_workflow
+from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry
+from clara_ops.workflow.errors import Problem
+from clara_ops.workflow.loading import load_workflows
+
+CATALOGUE_FILE = "catalogue.json"
+WORKFLOW_FOLDER = "workflows"
+_GROUPS = 32
+
+_GROUP_STUB = """\
+# Airflow DAGs out of workflow files, written by the bundle: change the workflow files instead.
+from clara_ops.dag.stubs import load_stub
+
+globals().update(load_stub(__file__, {names!r}))
+"""
+_BROKEN_STUB = """\
+# Stands for the file {file}, which makes no Airflow DAG: written by the bundle.
+from clara_ops.workflow.errors import Problem, WorkflowFileError
+
+raise WorkflowFileError([
+{problems}
+])
+"""
+
+
+def workflow_file(folder: Path, name: str) -> Path:
+    """Where the bundle keeps the file that a workflow is written in."""
+    return folder / WORKFLOW_FOLDER / f"{name}.yaml"
+
+
+def load_stub(stub: str, names: Sequence[str]) -> dict[str, DAG]:
+    """The DAGs of a stub, by workflow name; for a task that starts, only the one that it belongs to.
+
+    Raises:
+        WorkflowFileError: a workflow file has an error.
+    """
+    folder = Path(stub).parent
+    wanted = get_parsing_context().dag_id
+    catalogue = read_catalogue_file(folder)
+    return {
+        workflow.name: compile_workflow(workflow)
+        for name in names
+        if wanted in (None, name)
+        for workflow in load_workflows(workflow_file(folder, name), catalogue)
+        if workflow.name == name
+    }
+
+
+def group_stubs(names: Iterable[str]) -> dict[str, str]:
+    """Stubs for workflows, by file name. A workflow is always in the same one, whatever others there are."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        group = int.from_bytes(sha256(name.encode()).digest()[:2]) % _GROUPS
+        groups.setdefault(f"workflows_{group:02}.py", []).append(name)
+    return {file: _GROUP_STUB.format(names=members) for file, members in groups.items()}
+
+
+def broken_stub(file: str, problems: Iterable[Problem]) -> tuple[str, str]:
+    """File name and text of the stub that tells Airflow what is wrong with a file."""
+    lines = "\n".join(f"    {problem!r}," for problem in sorted(set(problems)))
+    digest = sha256(file.encode()).hexdigest()[:8]
+    return f"broken_{Path(file).stem}_{digest}.py", _BROKEN_STUB.format(file=file, problems=lines)
+
+
+def catalogue_text(catalogue: Catalogue) -> str:
+    """A catalogue as the bundle keeps it."""
+    entries = {
+        name: entry.model_dump(mode="json", by_alias=True, exclude_unset=True) for name, entry in catalogue.items()
+    }
+    return json.dumps(entries, indent=1, sort_keys=True)
+
+
+def read_catalogue_file(folder: Path) -> Mapping[str, CatalogueEntry]:
+    """The catalogue that the bundle keeps."""
+    entries = json.loads((folder / CATALOGUE_FILE).read_text(encoding="utf-8"))
+    return {name: CatalogueEntry.model_validate(entry) for name, entry in entries.items()}

@@ -1,0 +1,237 @@
+"""The stage catalogue: what images there are to build workflows of, and how each wants to be run.
+
+An entry is what `clara-wf cs NAME` writes, key for key as in 2019; the keys after `timeout` are optional and new.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from clara_ops.contract.names import check_dns_label
+from clara_ops.workflow.errors import Problem, WorkflowFileError
+from clara_ops.workflow.schema import FileModel, build_model
+from clara_ops.workflow.yaml_source import YamlSource, read_yaml
+
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+def _quantity(value: object) -> object:
+    text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    if isinstance(text, str) and _QUANTITY.fullmatch(text) is None:
+        raise ValueError("expected a Kubernetes quantity, for example '2', '500m' or '4Gi'")
+    return text
+
+
+def _env_name(value: str) -> str:
+    if _ENV_NAME.fullmatch(value) is None:
+        raise ValueError("an environment name has letters, digits and '_' and does not begin with a digit")
+    return value
+
+
+def _absolute(value: str) -> str:
+    if not value.startswith("/") or ".." in value.split("/"):
+        raise ValueError("expected an absolute path inside the container, for example '/app/locks'")
+    return str(PurePosixPath(value))
+
+
+def _file_name(value: str) -> str:
+    if _FILE_NAME.fullmatch(value) is None:
+        raise ValueError("expected a file or folder name without '/', for example 'dicom-reader.lock'")
+    return value
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, bool) or not str(value).isdigit() or int(str(value)) < 1:
+        raise ValueError('expected seconds, at least 1, for example "300"')
+    return int(str(value))
+
+
+Quantity = Annotated[StrictStr, BeforeValidator(_quantity)]
+Environment = Mapping[Annotated[StrictStr, AfterValidator(_env_name)], StrictStr]
+AbsolutePath = Annotated[StrictStr, AfterValidator(_absolute)]
+FileName = Annotated[StrictStr, AfterValidator(_file_name)]
+Seconds = Annotated[int, BeforeValidator(_seconds)]
+
+
+class Image(FileModel):
+    """Repository without a registry gets the platform's registry in front."""
+
+    repository: Annotated[StrictStr, Field(min_length=1)]
+    tag: Annotated[StrictStr, Field(min_length=1)] = "latest"
+
+
+class NamedFolder(FileModel):
+    """The port's name in Clara's pipeline definition; kept for 2019, the mount point is `inputs` or `outputs`."""
+
+    name: StrictStr
+
+
+class OptionDeclaration(FileModel):
+    """An option that a workflow may give: `--<name> VALUE`, or `--<name>` alone for a flag."""
+
+    name: StrictStr
+    type: Literal["text", "integer", "number", "flag", "choice"] = "text"
+    choices: tuple[StrictStr, ...] = ()
+    default: StrictStr | StrictBool | StrictInt | StrictFloat | None = None
+    help: StrictStr = ""
+
+
+class Resources(FileModel):
+    """What the pod asks for; cpu and memory are request and limit in one. `gpu: 0` forbids workflows to ask for one."""
+
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    gpu: Annotated[int, Field(ge=0, le=64)] | None = None
+    gpu_product: StrictStr | None = Field(default=None, alias="gpu-product")
+
+
+class CatalogueEntry(FileModel):
+    """One stage of the catalogue.
+
+    Attributes:
+        timeout: seconds that the pod may run.
+        driver: False for a container that knows nothing of us: an init container then empties its output for a retry.
+        map: a MONAI application package: folders and variables are those of that format, and `driver` is off.
+        models: names of the Triton models that it needs.
+        retries: how often a failed try is repeated, with a pause that grows.
+        security_context: laid over the container's restricted security context, for a foreign image.
+        priority_class: False leaves PriorityClass `clara-<priority>` out of the pod.
+    """
+
+    image: Image
+    input: NamedFolder = NamedFolder(name="input")
+    output: NamedFolder = NamedFolder(name="output")
+    stage_name: StrictStr
+    app_dir: AbsolutePath = "/app"
+    input_lock: AbsolutePath = "/app/locks/input.lock"
+    inputs: FileName = "input"
+    log_name: AbsolutePath
+    outputs: FileName = "output"
+    lock_dir: AbsolutePath = "/app/locks"
+    lock_name: FileName
+    timeout: Seconds
+
+    command: tuple[StrictStr, ...] | None = None
+    args: tuple[OptionDeclaration, ...] | None = None
+    driver: StrictBool = True
+    map: StrictBool = False
+    resources: Resources = Resources()
+    env: Environment = Field(default_factory=dict)
+    models: tuple[StrictStr, ...] = ()
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    security_context: Mapping[str, Any] = Field(default_factory=dict)
+    priority_class: StrictBool = True
+
+
+Catalogue = Mapping[str, CatalogueEntry]
+
+
+def load_catalogue(paths: Sequence[Path]) -> Catalogue:
+    """The entries of catalogue files, and of the files that they name under `catalogues:`.
+
+    Raises:
+        WorkflowFileError: with everything that is wrong in all of them; a stage that two files describe is an error.
+    """
+    problems: list[Problem] = []
+    entries = read_catalogue(catalogue_files(paths, problems), problems)
+    if problems:
+        raise WorkflowFileError(problems)
+    return entries
+
+
+def catalogue_files(paths: Sequence[Path], problems: list[Problem]) -> tuple[YamlSource, ...]:
+    """The catalogue files of `paths` and those that they name, each once; what is wrong is added to `problems`."""
+    sources: list[YamlSource] = []
+    waiting, seen = list(paths), set()
+    while waiting:
+        path = waiting.pop(0)
+        if path.resolve() in seen:
+            continue
+        seen.add(path.resolve())
+        try:
+            source = read_yaml(path)
+        except WorkflowFileError as error:
+            problems.extend(error.problems)
+            continue
+        sources.append(source)
+        waiting.extend(path.parent / name for name in _named_catalogues(source, problems))
+    return tuple(sources)
+
+
+def read_catalogue(sources: Sequence[YamlSource], problems: list[Problem]) -> Catalogue:
+    """The entries of catalogue files that can be used; what is wrong with the others is added to `problems`."""
+    entries: dict[str, CatalogueEntry] = {}
+    origins: dict[str, str] = {}
+    for source in sources:
+        for name, entry in read_entries(source, problems).items():
+            if name in origins:
+                message = f"stage {name!r} is already in {origins[name]}; remove one"
+                problems.append(source.problem(("stages", name), message, at_key=True))
+                continue
+            entries[name], origins[name] = entry, source.file
+    return entries
+
+
+def read_entries(source: YamlSource, problems: list[Problem]) -> dict[str, CatalogueEntry]:
+    """The entries under `stages:` of one file, where that is a mapping; what is wrong is added to `problems`."""
+    stages = source.data.get("stages") if isinstance(source.data, dict) else None
+    if not isinstance(stages, dict):
+        return {}
+    entries = {}
+    for name in stages:
+        part = source.part(("stages", name))
+        entry = build_model(CatalogueEntry, part, problems)
+        if entry is None:
+            continue
+        problems.extend(_entry_problems(name, entry, part))
+        entries[name] = entry
+    return entries
+
+
+def _named_catalogues(source: YamlSource, problems: list[Problem]) -> list[str]:
+    names = source.data.get("catalogues", []) if isinstance(source.data, dict) else []
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return names
+    problems.append(source.problem(("catalogues",), "catalogues: expected a list of file names, relative to this file"))
+    return []
+
+
+def _entry_problems(name: str, entry: CatalogueEntry, source: YamlSource) -> list[Problem]:
+    problems = []
+    try:
+        check_dns_label(name, "stage")
+    except ValueError as error:
+        problems.append(source.problem((), str(error)))
+    if entry.stage_name != name:
+        problems.append(
+            source.problem(("stageName",), f"stageName {entry.stage_name!r} has to be the entry's name, {name!r}")
+        )
+    folders = {
+        "inputs": f"{entry.app_dir}/{entry.inputs}",
+        "outputs": f"{entry.app_dir}/{entry.outputs}",
+        "lockDir": entry.lock_dir,
+        "logName": str(PurePosixPath(entry.log_name).parent),
+    }
+    for key, folder in folders.items():
+        twin = next((other for other, path in folders.items() if other != key and path == folder), None)
+        if twin is not None:
+            problems.append(
+                source.problem((key,), f"{key} and {twin} are both {folder}; each needs a folder of its own")
+            )
+    for index, option in enumerate(entry.args or ()):
+        path = ("args", index, "name")
+        if _OPTION_NAME.fullmatch(option.name) is None:
+            problems.append(
+                source.problem(path, f"option {option.name!r}: letters, digits, '-' and '_', without the dashes")
+            )
+        if (option.type == "choice") != bool(option.choices):
+            problems.append(
+                source.problem(path, f"option {option.name!r}: 'choices' goes with 'type: choice', and only with it")
+            )
+    return problems

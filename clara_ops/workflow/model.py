@@ -1,0 +1,89 @@
+"""A workflow as it is written in the extended form; the form of 2019 is turned into this one."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictBool, StrictStr
+
+from clara_ops.workflow.catalogue import Environment, Resources
+from clara_ops.workflow.schema import FileModel
+
+Priority = Literal["lower", "normal", "higher", "immediate"]
+Kind = Literal["dicom", "mhd", "npz"]
+WORKFLOW_INPUT = "dicom/input"
+
+
+class Accepts(FileModel):
+    """What the workflow is made for; judged over the facts of the input before any pod starts.
+
+    Attributes:
+        body_part: DICOM Body Part Examined, one or a list of them.
+        orientation: axial, coronal, sagittal or oblique.
+        minimum_instances: fewer received instances than this are not worth a run.
+        complete: true takes only input that the listener saw completely.
+        rule: any other rule of `clara_ops.contract.evaluator`.
+    """
+
+    modality: StrictStr | tuple[StrictStr, ...] | None = None
+    body_part: StrictStr | tuple[StrictStr, ...] | None = None
+    orientation: StrictStr | tuple[StrictStr, ...] | None = None
+    minimum_instances: Annotated[int, Field(ge=1)] | None = None
+    complete: StrictBool = False
+    rule: Mapping[str, Any] | None = None
+
+
+class StageSpec(FileModel):
+    """One step of a workflow.
+
+    Attributes:
+        stage: name of the catalogue entry.
+        name: what this step is called, and its Airflow task id; the catalogue entry's name when not given.
+        after: steps that it waits for; the one before it in the list when not given.
+        input: folders of the payload that it reads; what the steps in `after` write when not given.
+        output: folder that it writes; `<name>/output` when not given.
+        args: options, as one shell line or as a list of words.
+        env: environment variables, over those of the catalogue.
+        resources: over those of the catalogue.
+        when: rule over the facts of the input (`modality`) and what a step found (`<step>.<fact>`); not met = skipped.
+    """
+
+    stage: StrictStr
+    name: StrictStr | None = None
+    after: StrictStr | tuple[StrictStr, ...] | None = None
+    input: StrictStr | tuple[StrictStr, ...] | None = None
+    output: StrictStr | None = None
+    args: StrictStr | tuple[StrictStr, ...] = ""
+    env: Environment = Field(default_factory=dict)
+    resources: Resources = Resources()
+    when: Mapping[str, Any] | None = None
+
+
+class Kinds(FileModel):
+    """What goes in and what comes out."""
+
+    input: Kind = "dicom"
+    output: Kind = "dicom"
+
+
+class WorkflowSpec(FileModel):
+    """One workflow.
+
+    Attributes:
+        id: UUID, for this workflow only; AE titles are mapped to it.
+        name: Airflow's dag id.
+        input: folder of the payload that the received files appear in.
+        priority: order in queues and on nodes.
+        destinations: names of DICOM destinations; the one of the AE title's mapping when not given.
+        sample: folder with sample input, relative to this file.
+    """
+
+    id: StrictStr
+    name: StrictStr
+    description: StrictStr = ""
+    stages: Annotated[tuple[StageSpec, ...], Field(min_length=1)]
+    input: StrictStr = WORKFLOW_INPUT
+    accepts: Accepts = Accepts()
+    kind: Kinds = Kinds()
+    priority: Priority = "normal"
+    destinations: tuple[StrictStr, ...] = ()
+    sample: StrictStr | None = None

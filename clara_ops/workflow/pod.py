@@ -1,0 +1,225 @@
+"""The one place where a stage becomes a pod: plain camelCase data of core/v1, see docs/architecture.md 2.2."""
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from clara_ops import __version__
+from clara_ops.contract import environment
+from clara_ops.contract.payload import LOCKS, LOGS, MANIFEST, PUBLISH
+from clara_ops.workflow.catalogue import Resources
+from clara_ops.workflow.workflow import Stage, Workflow
+
+CLAIM = "clara-data"
+CONTAINER = "base"
+DRIVER_IMAGE = f"clara-stages:{__version__}"
+PLATFORM_CONFIG_MAP = "clara-platform"
+SERVICE_ACCOUNT = "clara-stage"
+TERMINATION_GRACE_SECONDS = 15
+USER = 1000
+
+GPU = "nvidia.com/gpu"
+GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
+
+RUN_LABEL = "clara.io/run"
+WORKFLOW_LABEL = "clara.io/workflow"
+STAGE_LABEL = "clara.io/stage"
+
+_MAP_FOLDER = PurePosixPath("/var/holoscan")
+_REGISTRY = re.compile(r"(localhost|[^/]*[.:][^/]*)/.*")
+_EMPTY_FOLDER = 'find "$1" -mindepth 1 -delete && rm -f -- "$2"'
+
+
+def stage_pod(workflow: Workflow, stage: Stage, payload: str, registry: str = "") -> dict[str, Any]:
+    """The pod of one stage of one run.
+
+    Args:
+        workflow: the stage's workflow.
+        stage: the stage.
+        payload: run id, which is the payload's folder below `payloads/`.
+        registry: what goes in front of image names without a registry.
+    """
+    spec: dict[str, Any] = {
+        "serviceAccountName": SERVICE_ACCOUNT,
+        "automountServiceAccountToken": False,
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": stage.entry.timeout,
+        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(workflow, stage, payload, registry)],
+        "volumes": _volumes(stage.resources),
+    }
+    if stage.entry.priority_class:
+        spec["priorityClassName"] = f"clara-{workflow.priority}"
+    if not uses_driver(stage):
+        spec["initContainers"] = [_clean_container(stage, payload, registry)]
+    if stage.resources.gpu_product is not None:
+        spec["affinity"] = _gpu_affinity(stage.resources.gpu_product)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"{workflow.name}-{stage.name}"[:50].rstrip("-"),
+            "labels": _labels(workflow, stage, payload),
+        },
+        "spec": spec,
+    }
+
+
+def uses_driver(stage: Stage) -> bool:
+    """Whether the stage's container cleans up after an earlier try by itself."""
+    return stage.entry.driver and not stage.entry.map
+
+
+def _labels(workflow: Workflow, stage: Stage, payload: str) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": stage.entry.stage_name,
+        "app.kubernetes.io/component": "stage",
+        "app.kubernetes.io/part-of": "clara",
+        RUN_LABEL: payload,
+        WORKFLOW_LABEL: workflow.id,
+        STAGE_LABEL: stage.name,
+    }
+
+
+def _container(workflow: Workflow, stage: Stage, payload: str, registry: str) -> dict[str, Any]:
+    entry = stage.entry
+    container: dict[str, Any] = {
+        "name": CONTAINER,
+        "image": _image(f"{entry.image.repository}:{entry.image.tag}", registry),
+        "imagePullPolicy": "IfNotPresent",
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "env": [{"name": name, "value": value} for name, value in _environment(workflow, stage, payload).items()],
+        "envFrom": [{"configMapRef": {"name": PLATFORM_CONFIG_MAP, "optional": True}}],
+        "volumeMounts": _mounts(workflow, stage, payload),
+        "securityContext": _container_security(entry.security_context),
+    }
+    if entry.command is not None:
+        container["command"] = list(entry.command)
+    if stage.args:
+        container["args"] = list(stage.args)
+    quantities = _quantities(stage.resources)
+    if quantities:
+        container["resources"] = {"requests": quantities, "limits": quantities}
+    return container
+
+
+def _clean_container(stage: Stage, payload: str, registry: str) -> dict[str, Any]:
+    """For a container that knows nothing of us: what an earlier try left behind is gone before it starts."""
+    output, locks = _output_folder(stage), stage.entry.lock_dir
+    return {
+        "name": "clean",
+        "image": _image(DRIVER_IMAGE, registry),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", _EMPTY_FOLDER, "clean", output, f"{locks}/{stage.lock}"],
+        "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}},
+        "volumeMounts": [_mount(output, payload, stage.output), _mount(locks, payload, LOCKS)],
+        "securityContext": _container_security({}),
+    }
+
+
+def _image(image: str, registry: str) -> str:
+    return image if not registry or _REGISTRY.fullmatch(image) else f"{registry.rstrip('/')}/{image}"
+
+
+def _container_security(relaxed: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        **relaxed,
+    }
+
+
+def _environment(workflow: Workflow, stage: Stage, payload: str) -> dict[str, str]:
+    entry = stage.entry
+    own = {
+        environment.RUN_ID: payload,
+        environment.WORKFLOW_ID: workflow.id,
+        environment.STAGE: stage.name,
+        environment.APP_DIR: entry.app_dir,
+        environment.LOCK_NAME: f"{entry.lock_dir}/{stage.lock}",
+        environment.WAIT_LOCK: " ".join(stage.wait_locks),
+        environment.LOG_NAME: f"{_log_folder(stage)}/{stage.log}",
+        environment.NO_SYNC_LOCK: "TRUE",
+        environment.HOLOSCAN_INPUT: _input_folder(stage),
+        environment.HOLOSCAN_OUTPUT: _output_folder(stage),
+    }
+    if entry.map:
+        own |= {
+            "HOLOSCAN_WORKDIR": str(_MAP_FOLDER),
+            "MONAI_INPUTPATH": _input_folder(stage),
+            "MONAI_OUTPUTPATH": _output_folder(stage),
+        }
+    return {**own, **stage.env}
+
+
+def _mounts(workflow: Workflow, stage: Stage, payload: str) -> list[dict[str, Any]]:
+    app, inputs = stage.entry.app_dir, _input_folder(stage)
+    folders = {inputs: stage.inputs[0].folder}
+    if len(stage.inputs) > 1:
+        folders = {f"{inputs}/{source.producer or 'dicom'}": source.folder for source in stage.inputs}
+    mounts = [_mount(place, payload, folder, read_only=True) for place, folder in folders.items()]
+    mounts += [
+        _mount(_output_folder(stage), payload, stage.output),
+        _mount(f"{app}/dicom", payload, workflow.input, read_only=True),
+        _mount(stage.entry.lock_dir, payload, LOCKS),
+        _mount(_log_folder(stage), payload, LOGS),
+        _mount(f"{app}/publish", payload, f"{PUBLISH}/{stage.name}"),
+        _mount(f"{app}/{MANIFEST}", payload, MANIFEST, read_only=True),
+        {"name": "tmp", "mountPath": "/tmp"},
+    ]
+    if stage.resources.gpu:
+        mounts.append({"name": "shm", "mountPath": "/dev/shm"})
+    return mounts
+
+
+def _mount(place: str, payload: str, folder: str, *, read_only: bool = False) -> dict[str, Any]:
+    mount: dict[str, Any] = {"name": "data", "mountPath": place, "subPath": f"payloads/{payload}/{folder}"}
+    return {**mount, "readOnly": True} if read_only else mount
+
+
+def _volumes(resources: Resources) -> list[dict[str, Any]]:
+    volumes: list[dict[str, Any]] = [
+        {"name": "data", "persistentVolumeClaim": {"claimName": CLAIM}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    if resources.gpu:
+        volumes.append({"name": "shm", "emptyDir": {"medium": "Memory"}})
+    return volumes
+
+
+def _input_folder(stage: Stage) -> str:
+    return str(_MAP_FOLDER / "input") if stage.entry.map else f"{stage.entry.app_dir}/{stage.entry.inputs}"
+
+
+def _output_folder(stage: Stage) -> str:
+    return str(_MAP_FOLDER / "output") if stage.entry.map else f"{stage.entry.app_dir}/{stage.entry.outputs}"
+
+
+def _log_folder(stage: Stage) -> str:
+    return str(PurePosixPath(stage.entry.log_name).parent)
+
+
+def _quantities(resources: Resources) -> dict[str, str]:
+    quantities = {"cpu": resources.cpu, "memory": resources.memory, GPU: str(resources.gpu) if resources.gpu else None}
+    return {name: quantity for name, quantity in quantities.items() if quantity is not None}
+
+
+def _gpu_affinity(product: str) -> dict[str, Any]:
+    expression = {"key": GPU_PRODUCT_LABEL, "operator": "In", "values": [product]}
+    return {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [expression]}]
+            }
+        }
+    }

@@ -1,0 +1,265 @@
+"""From a workflow as it is written to one that has been checked: every rule that a schema cannot say."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from clara_ops.contract import environment
+from clara_ops.contract.errors import NameRuleError
+from clara_ops.contract.evaluator import RuleError, check_rule
+from clara_ops.contract.names import check_dns_label, check_folder, is_workflow_id
+from clara_ops.contract.payload import LOCKS, LOGS, PUBLISH, RECEIVED
+from clara_ops.workflow.acceptance import accepts_rule, attributes_of
+from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry, Resources
+from clara_ops.workflow.errors import Problem
+from clara_ops.workflow.model import StageSpec, WorkflowSpec
+from clara_ops.workflow.options import OptionError, complete_args, split_args
+from clara_ops.workflow.order import earlier, find_cycle, running_order
+from clara_ops.workflow.schema import nearest
+from clara_ops.workflow.workflow import Stage, StageInput, Workflow
+from clara_ops.workflow.yaml_source import KeyPath, YamlSource
+
+TASKS_OF_THE_PRODUCT = frozenset({"prepare", "publish", "deliver"})
+_OWN_FOLDERS = frozenset({RECEIVED, LOCKS, LOGS, PUBLISH})
+_OWN_VARIABLES = frozenset(
+    value for name, value in vars(environment).items() if name.isupper() and isinstance(value, str)
+)
+
+
+def resolve(spec: WorkflowSpec, source: YamlSource, catalogue: Catalogue, problems: list[Problem]) -> Workflow | None:
+    """Check a workflow and join it with the catalogue; what is wrong is added to `problems`, and the answer is None."""
+    return _Resolver(spec, source, catalogue, problems).resolve()
+
+
+class _Resolver:
+    """One workflow on its way. `_names[i]` is what stage i of the file is called."""
+
+    def __init__(self, spec: WorkflowSpec, source: YamlSource, catalogue: Catalogue, problems: list[Problem]) -> None:
+        self._spec = spec
+        self._source = source
+        self._catalogue = catalogue
+        self._problems = problems
+        self._names = [stage.name or stage.stage for stage in spec.stages]
+        self._outputs = [stage.output or f"{name}/output" for stage, name in zip(spec.stages, self._names, strict=True)]
+
+    def resolve(self) -> Workflow | None:
+        known = len(self._problems)
+        self._check_names()
+        self._check_folders()
+        after = self._after()
+        if len(self._problems) > known:
+            self._check_stages_alone()
+            return None
+        cycle = find_cycle(after)
+        if cycle is not None:
+            index = self._names.index(cycle[0])
+            self._report(
+                ("stages", index, "after"), f"stages wait for each other: {' -> '.join(cycle)}; take one of them out"
+            )
+            return None
+        stages = [self._stage(index, after) for index in range(len(self._names))]
+        if len(self._problems) > known:
+            return None
+        return self._workflow({stage.name: stage for stage in stages if stage is not None}, running_order(after))
+
+    def _workflow(self, stages: dict[str, Stage], order: tuple[str, ...]) -> Workflow:
+        locked = [
+            replace(stages[name], wait_locks=tuple(stages[other].lock for other in stages[name].after))
+            for name in order
+        ]
+        spec, begin = self._spec, self._source.problem((), "")
+        return Workflow(
+            id=spec.id,
+            name=spec.name,
+            description=spec.description,
+            input=spec.input,
+            stages=tuple(locked),
+            accepts=accepts_rule(spec.accepts),
+            kind=spec.kind,
+            priority=spec.priority,
+            destinations=spec.destinations,
+            sample=spec.sample,
+            file=self._source.file,
+            line=begin.line,
+            column=begin.column,
+        )
+
+    def _report(self, path: KeyPath, message: str) -> None:
+        self._problems.append(self._source.problem(path, message))
+
+    def _try(self, path: KeyPath, check: Callable[[], object]) -> None:
+        try:
+            check()
+        except (NameRuleError, OptionError, RuleError) as error:
+            self._report(path, str(error))
+
+    def _check_names(self) -> None:
+        spec = self._spec
+        if not is_workflow_id(spec.id):
+            self._report(
+                ("id",), f"id {spec.id!r} has to be a UUID in lower case; make one: cat /proc/sys/kernel/random/uuid"
+            )
+        self._try(("name",), lambda: check_dns_label(spec.name, "workflow name"))
+        for index, (name, stage) in enumerate(zip(self._names, spec.stages, strict=True)):
+            place = ("stages", index, "name" if stage.name else "stage")
+            self._try(place, lambda name=name: check_dns_label(name, "stage name"))  # type: ignore[misc]
+            if name in TASKS_OF_THE_PRODUCT:
+                self._report(
+                    place, f"stage name {name!r} is the name of a task that every workflow has; choose another"
+                )
+            if self._names.index(name) < index:
+                self._report(
+                    place, f"two stages are called {name!r}; give this one a 'name' of its own (extended form)"
+                )
+        if spec.accepts.rule is not None:
+            self._try(("accepts", "rule"), lambda: check_rule(spec.accepts.rule))
+        for index, destination in enumerate(spec.destinations):
+            if not destination.strip():
+                self._report(("destinations", index), "a destination needs a name")
+
+    def _check_folders(self) -> None:
+        places: list[tuple[KeyPath, str]] = [(("input",), self._spec.input)]
+        places += [(("stages", index, "output"), folder) for index, folder in enumerate(self._outputs)]
+        counts = Counter(folder for _, folder in places)
+        for path, folder in places:
+            self._try(path, lambda folder=folder: check_folder(folder))  # type: ignore[misc]
+            if PurePosixPath(folder).parts[:1] and PurePosixPath(folder).parts[0] in _OWN_FOLDERS:
+                self._report(
+                    path, f"folder {folder!r} lies in a folder that the payload keeps for itself; choose another"
+                )
+            if counts[folder] > 1 and path != ("input",):
+                self._report(
+                    path, f"folder {folder!r} is written twice, or is the input; give each stage a folder of its own"
+                )
+            inside = next((other for _, other in places if other != folder and folder.startswith(f"{other}/")), None)
+            if inside is not None:
+                self._report(path, f"folder {folder!r} lies inside folder {inside!r}; choose folders beside each other")
+
+    def _after(self) -> dict[str, tuple[str, ...]]:
+        after: dict[str, tuple[str, ...]] = {}
+        for index, (name, stage) in enumerate(zip(self._names, self._spec.stages, strict=True)):
+            if stage.after is None:
+                after[name] = (self._names[index - 1],) if index else ()
+                continue
+            wanted = (stage.after,) if isinstance(stage.after, str) else stage.after
+            for other in wanted:
+                if other not in self._names:
+                    self._report(
+                        ("stages", index, "after"), f"after: no stage is called {other!r}{nearest(other, self._names)}"
+                    )
+            after[name] = tuple(dict.fromkeys(wanted))
+        return after
+
+    def _check_stages_alone(self) -> None:
+        """What can be said of each stage although the graph is not sound, so that all errors come at once."""
+        for index, stage in enumerate(self._spec.stages):
+            entry = self._entry(index, stage)
+            if entry is not None:
+                self._args(index, stage, entry)
+                self._resources(index, stage, entry)
+
+    def _stage(self, index: int, after: dict[str, tuple[str, ...]]) -> Stage | None:
+        stage, name = self._spec.stages[index], self._names[index]
+        inputs = self._inputs(index, after)
+        self._check_when(index, earlier(name, after))
+        for variable in sorted(set(stage.env) & _OWN_VARIABLES):
+            self._report(("stages", index, "env", variable), f"{variable} is set by the platform; choose another name")
+        entry = self._entry(index, stage)
+        if entry is None:
+            return None
+        renamed = name != stage.stage
+        return Stage(
+            name=name,
+            entry=entry,
+            after=after[name],
+            inputs=inputs,
+            output=self._outputs[index],
+            args=self._args(index, stage, entry),
+            env={**entry.env, **stage.env},
+            resources=self._resources(index, stage, entry),
+            lock=f"{name}.lock" if renamed else entry.lock_name,
+            log=f"{name}.log" if renamed else PurePosixPath(entry.log_name).name,
+            when=stage.when,
+        )
+
+    def _entry(self, index: int, stage: StageSpec) -> CatalogueEntry | None:
+        entry = self._catalogue.get(stage.stage)
+        if entry is None:
+            self._report(
+                ("stages", index, "stage"),
+                f"stage {stage.stage!r} is not in the catalogue{nearest(stage.stage, self._catalogue)}; "
+                f"add it: clara-wf cs {stage.stage}",
+            )
+        return entry
+
+    def _args(self, index: int, stage: StageSpec, entry: CatalogueEntry) -> tuple[str, ...]:
+        try:
+            return complete_args(split_args(stage.args), entry.args)
+        except OptionError as error:
+            self._report(("stages", index, "args"), f"args of stage {self._names[index]!r}: {error}")
+            return ()
+
+    def _resources(self, index: int, stage: StageSpec, entry: CatalogueEntry) -> Resources:
+        if entry.resources.gpu == 0 and stage.resources.gpu:
+            self._report(
+                ("stages", index, "resources", "gpu"),
+                f"the catalogue gives stage {stage.stage!r} no GPU (gpu: 0); leave 'gpu' out, or change the catalogue",
+            )
+        return entry.resources.model_copy(update=stage.resources.model_dump(exclude_none=True))
+
+    def _inputs(self, index: int, after: dict[str, tuple[str, ...]]) -> tuple[StageInput, ...]:
+        stage, name = self._spec.stages[index], self._names[index]
+        producers: dict[str, str | None] = {
+            self._spec.input: None,
+            **dict(zip(self._outputs, self._names, strict=True)),
+        }
+        folders: tuple[str, ...]
+        if stage.input is None:
+            folders = tuple(self._outputs[self._names.index(other)] for other in after[name]) or (self._spec.input,)
+        else:
+            folders = (stage.input,) if isinstance(stage.input, str) else stage.input
+        before = earlier(name, after)
+        inputs = []
+        for folder in dict.fromkeys(folders):
+            if folder not in producers:
+                self._report(
+                    ("stages", index, "input"),
+                    f"stage {name!r} reads folder {folder!r}, which no stage writes{nearest(folder, producers)}",
+                )
+                continue
+            producer = producers[folder]
+            if producer is not None and producer not in before:
+                self._report(("stages", index, "input"), self._unsynchronised(name, folder, producer))
+            inputs.append(StageInput(folder, producer))
+        if not folders:
+            self._report(("stages", index, "input"), f"stage {name!r} needs at least one input folder")
+        return tuple(inputs)
+
+    def _unsynchronised(self, name: str, folder: str, producer: str) -> str:
+        if producer == name:
+            return f"stage {name!r} reads folder {folder!r}, which it writes itself; read what an earlier stage wrote"
+        entry = self._catalogue.get(producer)
+        lock = entry.lock_name if entry is not None else f"{producer}.lock"
+        return (
+            f"stage {name!r} reads folder {folder!r}, which stage {producer!r} writes, but does not wait for it; "
+            f"add the lock {lock!r} to its waitLocks (extended form: {producer!r} to its 'after')"
+        )
+
+    def _check_when(self, index: int, before: frozenset[str]) -> None:
+        when = self._spec.stages[index].when
+        if when is None:
+            return
+        path: KeyPath = ("stages", index, "when")
+        known = len(self._problems)
+        self._try(path, lambda: check_rule(when, "when"))
+        if len(self._problems) > known:
+            return
+        for attribute in sorted(attributes_of(when)):
+            step, dot, _ = attribute.partition(".")
+            if dot and step not in before:
+                self._report(
+                    path,
+                    f"when: {attribute!r} is a finding of stage {step!r}, which is not over before "
+                    f"{self._names[index]!r}{nearest(step, before)}",
+                )

@@ -1,0 +1,104 @@
+"""A workflow that has been checked, with all that pods and DAGs are made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clara_ops.workflow.catalogue import CatalogueEntry, Resources
+from clara_ops.workflow.model import Kinds, Priority
+
+
+@dataclass(frozen=True)
+class StageInput:
+    """A folder of the payload that a stage reads; `producer` is the stage that writes it, None for the input."""
+
+    folder: str
+    producer: str | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a workflow.
+
+    Attributes:
+        after: names of the stages that it waits for; empty for a stage that starts the workflow.
+        args: what the container's program gets, declared defaults included.
+        env: the catalogue entry's variables, and over them the workflow's.
+        resources: the catalogue entry's, and over them the workflow's.
+        lock: file name of its lock; `wait_locks` those of the stages in `after`.
+        log: file name of its log.
+        when: rule that has to be met, else the stage is skipped.
+    """
+
+    name: str
+    entry: CatalogueEntry
+    after: tuple[str, ...]
+    inputs: tuple[StageInput, ...]
+    output: str
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
+    lock: str = ""
+    wait_locks: tuple[str, ...] = ()
+    log: str = ""
+    when: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A workflow whose stages stand in running order.
+
+    Attributes:
+        input: folder of the payload with what was received.
+        accepts: rule over the facts of the input, see `clara_ops.contract.evaluator`; None takes everything.
+        destinations: names of DICOM destinations; empty for the one of the AE title's mapping.
+        sample: folder with sample input, relative to the file.
+        file: where it is written; `line` and `column` of its beginning.
+    """
+
+    id: str
+    name: str
+    description: str
+    input: str
+    stages: tuple[Stage, ...]
+    accepts: Mapping[str, Any] | None
+    kind: Kinds
+    priority: Priority
+    destinations: tuple[str, ...]
+    sample: str | None
+    file: str
+    line: int
+    column: int
+
+    def stage(self, name: str) -> Stage:
+        """The stage of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise KeyError(name)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Every folder that the payload needs, the input first."""
+        return (self.input, *(stage.output for stage in self.stages))
+
+    @property
+    def results(self) -> tuple[Stage, ...]:
+        """The stages that nothing waits for: what they write is the workflow's result, and is delivered."""
+        awaited = {name for stage in self.stages for name in stage.after}
+        return tuple(stage for stage in self.stages if stage.name not in awaited)
+
+    def before(self, name: str) -> frozenset[str]:
+        """Names of all stages that have to be over before the stage of that name starts."""
+        found: set[str] = set()
+        waiting = list(self.stage(name).after)
+        while waiting:
+            current = waiting.pop()
+            if current not in found:
+                found.add(current)
+                waiting.extend(self.stage(current).after)
+        return frozenset(found)

@@ -1,0 +1,243 @@
+"""YAML with positions: plain data of a file, and where in the file each part of it stands.
+
+Only what workflow files need is read: mappings, lists, text, numbers, true, false and null. Tags are refused, so that
+nothing but plain data comes out; size, depth and number of parts are bounded, so that no file can exhaust the reader.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.constructor import SafeConstructor
+from yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    DocumentStartEvent,
+    Event,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceStartEvent,
+)
+from yaml.nodes import ScalarNode
+from yaml.resolver import Resolver
+
+from clara_ops.workflow.errors import Problem, WorkflowFileError
+
+MAX_BYTES = 1_000_000
+MAX_PARTS = 50_000
+MAX_DEPTH = 40
+
+KeyPath = tuple[str | int, ...]
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RESOLVER: Any = Resolver()
+_SCALAR_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "null")}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a file; both count from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class YamlSource:
+    """Plain data together with the places of its values and of its mapping keys."""
+
+    file: str
+    data: Any
+    values: Mapping[KeyPath, Mark] = field(repr=False)
+    keys: Mapping[KeyPath, Mark] = field(repr=False)
+    text: str = field(default="", repr=False)
+
+    def problem(self, path: KeyPath, message: str, *, at_key: bool = False) -> Problem:
+        """A problem at the value (or the key) that `path` leads to, or at the nearest part above it."""
+        mark = self.keys.get(path) if at_key else None
+        while mark is None:
+            mark = self.values.get(path)
+            if mark is None and not path:
+                mark = Mark(1, 1)
+            path = path[:-1]
+        return Problem(self.file, mark.line, mark.column, message)
+
+    def part(self, path: KeyPath) -> "YamlSource":
+        """The part of the file below `path`, as a source of its own."""
+        data = self.data
+        for step in path:
+            data = data[step]
+        depth = len(path)
+        values = {key[depth:]: mark for key, mark in self.values.items() if key[:depth] == path}
+        keys = {key[depth:]: mark for key, mark in self.keys.items() if key[:depth] == path}
+        return YamlSource(self.file, data, values, keys, self.text)
+
+
+def read_yaml(path: Path, name: str | None = None) -> YamlSource:
+    """Read a YAML file.
+
+    Args:
+        path: the file.
+        name: what messages call it; the path when not given.
+
+    Raises:
+        WorkflowFileError: not readable, too large, not UTF-8, not YAML, or YAML that is more than plain data.
+    """
+    file = name or str(path)
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise WorkflowFileError([Problem(file, 1, 1, f"cannot be read: {error.strerror}")]) from error
+    return parse_yaml(content, file)
+
+
+def parse_yaml(content: bytes, file: str) -> YamlSource:
+    """Parse the bytes of a YAML file, see `read_yaml`."""
+    if len(content) > MAX_BYTES:
+        raise WorkflowFileError([Problem(file, 1, 1, f"larger than {MAX_BYTES} bytes; split it into several files")])
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        column = error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1
+        raise WorkflowFileError([Problem(file, line, column, "not UTF-8; save the file in UTF-8")]) from error
+    try:
+        return _Builder(file, text).build(yaml.parse(text, Loader=_LOADER))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise WorkflowFileError([Problem(file, line, column, f"not YAML: {error.problem or error.context}")]) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise WorkflowFileError([Problem(file, line, 1, f"not YAML: {error.reason}")]) from error
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A parsed part. `value` is a scalar, a list of nodes, or a list of (key node, node) pairs."""
+
+    mark: Mark
+    value: Any
+    pairs: bool = False
+
+
+class _Builder:
+    """Builds nodes from parser events without recursion, then plain data with positions from the nodes."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self._file = file
+        self._text = text
+        self._problems: list[Problem] = []
+        self._values: dict[KeyPath, Mark] = {}
+        self._keys: dict[KeyPath, Mark] = {}
+        self._parts = 0
+
+    def build(self, events: Iterator[Event]) -> YamlSource:
+        root = self._read(events)
+        data = None if root is None else self._plain(root, ())
+        if self._problems:
+            raise WorkflowFileError(self._problems)
+        return YamlSource(self._file, data, self._values, self._keys, self._text)
+
+    def _fail(self, mark: Mark, message: str) -> WorkflowFileError:
+        return WorkflowFileError([*self._problems, Problem(self._file, mark.line, mark.column, message)])
+
+    def _read(self, events: Iterator[Event]) -> _Node | None:
+        documents: list[_Node] = []
+        open_nodes: list[_Node] = []
+        anchors: dict[str | None, _Node] = {}
+        for event in events:
+            mark = _mark(event)
+            if isinstance(event, DocumentStartEvent) and documents:
+                raise self._fail(mark, "a second YAML document; put each workflow into a file of its own")
+            if isinstance(event, CollectionEndEvent):
+                open_nodes.pop()
+            if not isinstance(event, NodeEvent):
+                continue
+            node = self._node(event, mark, anchors)
+            (open_nodes[-1].value if open_nodes else documents).append(node)
+            if isinstance(event, (MappingStartEvent, SequenceStartEvent)):
+                open_nodes.append(node)
+                if len(open_nodes) > MAX_DEPTH:
+                    raise self._fail(mark, f"nested deeper than {MAX_DEPTH} levels")
+        return documents[0] if documents else None
+
+    def _node(self, event: NodeEvent, mark: Mark, anchors: dict[str | None, _Node]) -> _Node:
+        if isinstance(event, AliasEvent):
+            node = anchors.get(event.anchor)
+            if node is None:
+                raise self._fail(mark, f"alias '*{event.anchor}' has no anchor '&{event.anchor}' before it")
+            return node
+        tag = getattr(event, "tag", None)
+        if tag not in (None, "!"):
+            raise self._fail(mark, f"tag {tag!r}: only plain data, without tags")
+        if isinstance(event, ScalarEvent):
+            node = _Node(mark, _scalar(event))
+        else:
+            node = _Node(mark, [], pairs=isinstance(event, MappingStartEvent))
+        if event.anchor is not None:
+            anchors[event.anchor] = node
+        return node
+
+    def _plain(self, node: _Node, path: KeyPath) -> Any:
+        self._parts += 1
+        if self._parts > MAX_PARTS or len(path) > MAX_DEPTH:
+            raise self._fail(
+                node.mark, f"more than {MAX_PARTS} parts or {MAX_DEPTH} levels once its aliases are filled in"
+            )
+        self._values[path] = node.mark
+        if node.pairs:
+            return self._mapping(node, path)
+        if isinstance(node.value, list):
+            return [self._plain(item, (*path, index)) for index, item in enumerate(node.value)]
+        return node.value
+
+    def _mapping(self, node: _Node, path: KeyPath) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in zip(node.value[::2], node.value[1::2], strict=True):
+            key = key_node.value
+            if isinstance(key, (list, float)) or key is None or isinstance(key, bool):
+                self._problems.append(
+                    Problem(
+                        self._file, key_node.mark.line, key_node.mark.column, "a key has to be text; put it in quotes"
+                    )
+                )
+                continue
+            key = str(key)
+            place = (*path, key)
+            if key in result:
+                first = self._keys[place]
+                self._problems.append(
+                    Problem(
+                        self._file,
+                        key_node.mark.line,
+                        key_node.mark.column,
+                        f"key {key!r} stands here a second time (first in line {first.line}); remove one of the two",
+                    )
+                )
+                continue
+            self._keys[place] = key_node.mark
+            result[key] = self._plain(value_node, place)
+        return result
+
+
+def _mark(event: Event) -> Mark:
+    begin = event.start_mark
+    return Mark(begin.line + 1, begin.column + 1) if begin is not None else Mark(1, 1)
+
+
+def _scalar(event: ScalarEvent) -> Any:
+    """Text, or the number, truth value or null that plain text stands for; dates stay text."""
+    if not event.implicit[0]:
+        return event.value
+    tag = _RESOLVER.resolve(ScalarNode, event.value, (True, False))
+    if tag not in _SCALAR_TAGS:
+        return event.value
+    try:
+        return SafeConstructor().construct_object(ScalarNode(tag, event.value))
+    except ValueError:
+        return event.value
