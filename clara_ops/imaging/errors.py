@@ -23,6 +23,10 @@ class TruncatedPixelData(ImagingError):
     """A DICOM file that holds fewer pixels than its header says."""
 
 
+class BrokenPixels(ImagingError):
+    """A DICOM file whose pixels are there but cannot be decoded."""
+
+
 class MissingCodec(ImagingError):
     """Pixel data in a transfer syntax that no installed plug-in decodes."""
 
@@ -55,8 +59,8 @@ class SingleSlice(ImagingError):
     """One slice where a volume is needed."""
 
 
-class SliceGap(ImagingError):
-    """Slices are missing, or the distance between slices varies."""
+class MissingSlices(ImagingError):
+    """Slices are missing: a gap, an uneven distance between slices, or a concatenation without one of its parts."""
 
 
 class ScatteredSlices(ImagingError):

@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from clara_ops.contract.documents import read_document, write_document
-from clara_ops.contract.source import SourceMap
+from clara_ops.contract.source import SourceMap, SourceSlice
+from clara_ops.imaging.frames import Frame
 from clara_ops.imaging.geometry import Grid
+from clara_ops.imaging.series import Series
+from clara_ops.imaging.stacks import Stack
 
 
 def source_path(volume: Path) -> Path:
@@ -27,6 +30,45 @@ def read_source_map(volume: Path) -> SourceMap | None:
     """
     path = source_path(volume)
     return read_document(SourceMap, path) if path.is_file() else None
+
+
+def map_source(series: Series, stack: Stack, folder: Path) -> SourceMap:
+    """The map of one volume.
+
+    Args:
+        series: that the stack belongs to.
+        stack: the volume's planes.
+        folder: of the DICOM files; the map names them relative to it.
+    """
+    row_direction, column_direction, _ = stack.grid.axes
+    between_columns, between_rows, _ = stack.grid.spacing
+    return SourceMap(
+        series_instance_uid=series.series_instance_uid,
+        study_instance_uid=series.study_instance_uid,
+        frame_of_reference_uid=series.frame_of_reference_uid,
+        modality=series.modality,
+        rows=stack.grid.size[1],
+        columns=stack.grid.size[0],
+        row_direction=row_direction,
+        column_direction=column_direction,
+        pixel_spacing=(between_rows, between_columns),
+        slice_spacing=stack.slice_spacing,
+        slices=tuple(_source_slice(frame, folder) for frame in stack.frames),
+        shear=stack.shear,
+    )
+
+
+def _source_slice(frame: Frame, folder: Path) -> SourceSlice:
+    x, y, z = frame.position or (0.0, 0.0, 0.0)
+    return SourceSlice(
+        sop_instance_uid=frame.sop_instance_uid,
+        sop_class_uid=frame.sop_class_uid,
+        position=(x, y, z),
+        rescale_slope=frame.slope,
+        rescale_intercept=frame.intercept,
+        file=frame.path.relative_to(folder).as_posix(),
+        frame=frame.number,
+    )
 
 
 def source_grid(source: SourceMap) -> Grid:
