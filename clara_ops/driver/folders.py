@@ -73,19 +73,27 @@ class StageFolders:
     def volumes(self) -> tuple[Path, ...]:
         """All volumes of the input, sorted: `.mhd` files at any depth, since several producers have a folder each.
 
-        Hidden folders are left out: they hold what is not finished.
+        What is hidden is left out: it is not finished.
 
         Raises:
             BadInput: there is none.
         """
-        found = tuple(path for path in sorted(self.input.rglob("*.mhd")) if not _hidden(path.relative_to(self.input)))
+        found = tuple(path for path in walk_files(self.input) if path.suffix == ".mhd")
         if not found:
             raise BadInput(f"{self.input}: holds no volume (*.mhd); let a stage run first that writes one")
         return found
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def walk_files(folder: Path) -> tuple[Path, ...]:
+    """All files at any depth, sorted; hidden files and folders are left out.
+
+    Links to folders are followed: where nothing can be mounted, the folders of a stage are links.
+    """
+    found = []
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in files if not name.startswith(".")]
+    return tuple(sorted(found))
 
 
 def _parent(name: str | None) -> str | None:

@@ -6,6 +6,8 @@ The output is often a mount, which cannot be renamed itself; a folder inside it 
 import shutil
 from pathlib import Path
 
+from clara_ops.driver.folders import walk_files
+
 PARTIAL = ".partial"
 SOURCE_SUFFIX = ".source.json"
 
@@ -53,7 +55,7 @@ def _order(path: Path, partial: Path) -> int:
 
 def copy_source_maps(inputs: Path, outputs: Path) -> None:
     """Put `<name>.source.json` of the input beside every output volume of that name that has none."""
-    maps = {path.name: path for path in sorted(inputs.rglob(f"*{SOURCE_SUFFIX}"), reverse=True)}
+    maps = {path.name: path for path in reversed(walk_files(inputs)) if path.name.endswith(SOURCE_SUFFIX)}
     for volume in outputs.rglob("*.mhd"):
         companion = volume.with_name(volume.stem + SOURCE_SUFFIX)
         if companion.name in maps and not companion.exists():

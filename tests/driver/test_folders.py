@@ -68,6 +68,14 @@ def test_volumes_are_found_at_any_depth_but_not_unfinished_ones(folders: StageFo
     assert [path.relative_to(folders.input).as_posix() for path in folders.volumes()] == ["3.mhd", "a/1.mhd", "b/2.mhd"]
 
 
+def test_volumes_are_found_behind_links(folders: StageFolders, tmp_path: Path) -> None:
+    """Where the kernel allows no mounts, every mount point is a link."""
+    (producer := tmp_path / "ai-vnet" / "output").mkdir(parents=True)
+    (producer / "1.mhd").touch()
+    (folders.input / "ai-vnet").symlink_to(producer)
+    assert folders.volumes() == (folders.input / "ai-vnet" / "1.mhd",)
+
+
 def test_no_volume_is_bad_input(folders: StageFolders) -> None:
     with pytest.raises(BadInput, match="holds no volume"):
         folders.volumes()
