@@ -1,0 +1,256 @@
+"""The life of one pod that has its place: volumes, init containers, containers, and its end."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from clara_ops.contract import environment as names
+from clara_ops.localkube import process
+from clara_ops.localkube.configuration import Lookup, NotReady, environment, expanded
+from clara_ops.localkube.errors import Json
+from clara_ops.localkube.images import Image, repository_of
+from clara_ops.localkube.logs import LogQuery, read_log
+from clara_ops.localkube.machine import Machine
+from clara_ops.localkube.model import GPU, Container, Pod
+from clara_ops.localkube.process import Exit, Launch, Process
+from clara_ops.localkube.status import LOST, Outcome, first_states, pod_status, running, states_in, terminated, waiting
+from clara_ops.localkube.volumes import Mount, PodFolders, link_app_dir, mounts, prepare_volume
+
+T = TypeVar("T")
+
+DEADLINE = Outcome("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+APP_DIR = "/app"
+
+_MESSAGE_BYTES = 4096
+_FALLBACK_LINES, _FALLBACK_BYTES = 80, 2048
+
+
+class Reporter(Protocol):
+    """Where a worker tells what happens to its pod."""
+
+    def status(self, status: Json) -> None:
+        """The pod has another status."""
+
+    def event(self, kind: str, reason: str, message: str, container: Container | None = None) -> None:
+        """Something happened; `kind` is Normal or Warning."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a pod was given on this machine."""
+
+    folders: PodFolders
+    gpus: Sequence[int]
+
+
+class PodWorker:
+    """Runs one pod. After a restart of the server it goes on where the pod's status and its processes are."""
+
+    def __init__(
+        self, stored: Json, pod: Pod, place: Place, machine: Machine, lookup: Lookup, reporter: Reporter
+    ) -> None:
+        self.stored = stored
+        self.pod = pod
+        self._place = place
+        self._machine = machine
+        self._lookup = lookup
+        self._reporter = reporter
+        self._status: Json = stored.get("status", {})
+        self._states = first_states(pod.spec) | states_in(self._status)
+        self._processes: dict[str, Process] = {}
+        self._outcome: Outcome | None = None
+        self._stopping = False
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run the pod to its end, and report the last status."""
+        self._report()
+        deadline = self._start_deadline()
+        sources = await self._until_ready(self._prepare_volumes, None)
+        if sources is not None and await self._run_init_containers(sources):
+            await asyncio.gather(*(self._run_container(item, sources) for item in self.pod.spec.containers))
+        if deadline is not None:
+            deadline.cancel()
+        self._report(ended=True)
+
+    def stop(self, grace: float, outcome: Outcome | None = None) -> None:
+        """End the pod: SIGTERM now, SIGKILL after `grace` seconds; a shorter grace may follow a longer one."""
+        self._outcome = self._outcome or outcome
+        self._stopping = True
+        self._wake.set()
+        for running_process in self._processes.values():
+            running_process.terminate()
+        asyncio.get_running_loop().call_later(grace, self._kill)
+
+    def retry(self) -> None:
+        """Something that a container may be waiting for has changed."""
+        self._wake.set()
+
+    def _kill(self) -> None:
+        for running_process in self._processes.values():
+            running_process.kill()
+
+    def _start_deadline(self) -> asyncio.TimerHandle | None:
+        seconds = self.pod.spec.active_deadline_seconds
+        if seconds is None:
+            return None
+        left = datetime.fromisoformat(self._status["startTime"]).timestamp() + seconds - time.time()
+        loop = asyncio.get_running_loop()
+        return loop.call_later(max(left, 0), self._exceed_deadline)
+
+    def _exceed_deadline(self) -> None:
+        self._reporter.event("Normal", DEADLINE.reason, DEADLINE.message)
+        self.stop(self.pod.spec.termination_grace_period_seconds, DEADLINE)
+
+    def _prepare_volumes(self) -> dict[str, Path]:
+        claims, folders = self._machine.claims, self._place.folders
+        return {volume.name: prepare_volume(volume, folders, claims, self._lookup) for volume in self.pod.spec.volumes}
+
+    async def _run_init_containers(self, sources: Mapping[str, Path]) -> bool:
+        for container in self.pod.spec.init_containers:
+            if not await self._run_container(container, sources):
+                return False
+        return not self._stopping
+
+    async def _run_container(self, container: Container, sources: Mapping[str, Path]) -> bool:
+        """Run one container to its end. Whether it ended with exit code 0."""
+        folder = self._place.folders.container(container.name)
+        found = process.find(folder)
+        if found is None and "waiting" in self._states[container.name]:
+            found = await self._start(container, sources)
+            if found is None:
+                return False
+        if isinstance(found, Process):
+            self._processes[container.name] = found
+            if self._stopping:
+                found.terminate()
+            found = await found.wait()
+            del self._processes[container.name]
+        end = found or Exit(LOST, "ContainerStatusUnknown", "The container's parent process is gone", 0, time.time())
+        self._set(container, terminated(end, self._termination_message(container, end)))
+        return end.exit_code == 0
+
+    async def _start(self, container: Container, sources: Mapping[str, Path]) -> Process | None:
+        launch = await self._until_ready(lambda: self._launch(container, sources), container)
+        if launch is None:
+            return None
+        started, runs = await process.start(launch)
+        if runs:
+            self._set(container, running(time.time()))
+            self._reporter.event("Normal", "Started", f"Started container {container.name}", container)
+        else:
+            self._reporter.event("Warning", "Failed", f"Error: container {container.name} did not start", container)
+        return started
+
+    def _launch(self, container: Container, sources: Mapping[str, Path]) -> Launch:
+        image = self._image(container)
+        volumes = {volume.name: volume for volume in self.pod.spec.volumes}
+        found = mounts(container, volumes, sources)
+        env = environment(container, self._pod_with_status(), image.environment(), self._lookup)
+        folder = self._place.folders.container(container.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        termination_log = folder / "termination-log"
+        termination_log.touch()
+        if self._machine.isolated:
+            found.append(Mount(str(termination_log), container.termination_message_path, False))
+        else:
+            env |= self._environment_without_mounts(folder, env, found)
+        limit = container.resources.limits.get("memory")
+        return Launch(
+            folder=str(folder),
+            argv=_arguments(container, image, env),
+            env=env | self._gpu_environment(container),
+            cwd=container.working_dir or str(image.workdir or self._machine.workdir),
+            isolate=self._machine.isolated,
+            read_only_root=container.security_context.read_only_root_filesystem,
+            mounts=found,
+            folders=[str(path) for path in image.folders],
+            memory=None if limit is None else int(limit),
+        )
+
+    def _image(self, container: Container) -> Image:
+        images = self._machine.images
+        known = images.find(container.image)
+        if known is not None:
+            return known
+        if repository_of(container.image) is None:
+            text = f'Failed to apply default image tag "{container.image}": couldn\'t parse image name'
+            raise NotReady("InvalidImageName", f"{text}: invalid reference format")
+        if not container.command:
+            reason = "ErrImageNeverPull" if container.image_pull_policy == "Never" else "ErrImagePull"
+            raise NotReady(
+                reason,
+                f'image "{container.image}" is not in the image map of localkube, which cannot pull images; give the '
+                "stage's catalogue entry a command: (it then runs in the stages' environment), or add the image to "
+                "the image map, or run the workflow on a cluster",
+            )
+        text = f'"{container.image}" is not in the image map; its command runs in the stages\' environment'
+        self._reporter.event("Warning", "UnknownImage", text, container)
+        return images.default
+
+    def _pod_with_status(self) -> Json:
+        return {**self.stored, "status": self._status}
+
+    def _environment_without_mounts(self, folder: Path, env: Mapping[str, str], found: list[Mount]) -> dict[str, str]:
+        link_app_dir(folder / "app", env.get(names.APP_DIR, APP_DIR), found)
+        text = f"this kernel gives no mount namespace: {names.APP_DIR} leads to links instead of mounts"
+        self._reporter.event("Warning", "MountsNotIsolated", text)
+        temporary = [("TMPDIR", mount.source) for mount in found if mount.target == "/tmp"]
+        return {names.APP_DIR: str(folder / "app"), **dict(temporary)}
+
+    def _gpu_environment(self, container: Container) -> dict[str, str]:
+        count = int(container.resources.limits.get(GPU, 0))
+        if count == 0:
+            return {}
+        before = 0
+        for other in self.pod.spec.containers:
+            if other is container:
+                break
+            before += int(other.resources.limits.get(GPU, 0))
+        first = before if container in self.pod.spec.containers else 0
+        indices = ",".join(map(str, self._place.gpus[first : first + count]))
+        return {"CUDA_VISIBLE_DEVICES": indices, "NVIDIA_VISIBLE_DEVICES": indices}
+
+    async def _until_ready(self, attempt: Callable[[], T], container: Container | None) -> T | None:
+        """What `attempt` gives, tried again whenever configuration changes; None when the pod is stopped before."""
+        while not self._stopping:
+            try:
+                return attempt()
+            except NotReady as problem:
+                if container is not None:
+                    self._set(container, waiting(problem.reason, problem.message))
+                    self._reporter.event("Warning", "Failed", f"Error: {problem.reason}: {problem.message}", container)
+                else:
+                    self._reporter.event("Warning", problem.reason, problem.message)
+            self._wake.clear()
+            await self._wake.wait()
+        return None
+
+    def _termination_message(self, container: Container, end: Exit) -> str:
+        folder = self._place.folders.container(container.name)
+        path = folder / "termination-log"
+        text = path.read_bytes()[:_MESSAGE_BYTES] if path.exists() else b""
+        if not text and end.exit_code != 0 and container.termination_message_policy == "FallbackToLogsOnError":
+            text = read_log(folder / "log", LogQuery(tail=_FALLBACK_LINES))[-_FALLBACK_BYTES:]
+        return text.decode(errors="replace")
+
+    def _set(self, container: Container, state: Json) -> None:
+        if self._states[container.name] != state:
+            self._states[container.name] = state
+            self._report()
+
+    def _report(self, ended: bool = False) -> None:
+        uid = self.stored["metadata"]["uid"]
+        outcome = self._outcome if ended else None
+        self._status = pod_status(self.pod.spec, uid, self._states, self._status, outcome)
+        self._reporter.status(self._status)
+
+
+def _arguments(container: Container, image: Image, env: Mapping[str, str]) -> list[str]:
+    command = container.command or list(image.entrypoint)
+    arguments = container.args or ([] if container.command else list(image.command))
+    return [expanded(text, env) for text in (*command, *arguments)]
