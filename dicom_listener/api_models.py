@@ -1,0 +1,113 @@
+"""Bodies of the REST interface (docs/architecture.md, 2.3). Times are ISO 8601 in UTC."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from clara_ops.contract.states import RunState
+
+
+def _moment(value: Any) -> Any:
+    return datetime.fromtimestamp(value, UTC) if isinstance(value, (int, float)) else value
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FoldersRequest(_Request):
+    """`input`: the workflow's first folder; `folders`: all the others."""
+
+    input: str
+    folders: tuple[str, ...] = ()
+
+
+class FoldersAnswer(_Answer):
+    """`files`: how many files the input folder holds."""
+
+    run_id: str
+    files: int
+
+
+class StateRequest(_Request):
+    """What a task of the DAG says of its run."""
+
+    state: Literal[RunState.RUNNING, RunState.DONE, RunState.FAILED, RunState.NOT_APPLICABLE]
+    reason: str = ""
+
+
+class RunRequest(_Request):
+    """`group`: the Series Instance UID, or whatever the AE title groups by."""
+
+    workflow: Annotated[str, Field(min_length=1)]
+    ae_title: str
+    group: str
+
+
+class RunAnswer(_Answer):
+    """One run of one workflow on one group."""
+
+    run_id: str
+    workflow: str
+    dag_id: str | None
+    ae_title: str
+    group: Annotated[str, Field(validation_alias="group_value")]
+    generation: int
+    state: str
+    reason: str
+    created: Moment
+    updated: Moment
+    last_instance: Moment
+    triggered: Moment | None
+    finished: Moment | None
+    delivered: Moment | None
+
+
+class SeriesAnswer(_Answer):
+    """One series of one called AE title; `evidence` is what the last decision over it rested on."""
+
+    series_uid: str
+    study_uid: str
+    ae_title: str
+    calling_ae: str
+    state: str
+    reason: str
+    generation: int
+    instances: int
+    conflicts: int
+    aside: int
+    first_instance: Moment
+    last_instance: Moment
+    evidence: Any
+    runs: tuple[str, ...]
+
+
+class DeliveryRequest(_Request):
+    """`destination` defaults to the one that the run's mapping names."""
+
+    payload: str
+    folder: str
+    destination: str | None = None
+
+
+class DeliveryAnswer(_Answer):
+    """state: sending, delivered, skipped or failed."""
+
+    id: int
+    state: str
+    reason: str
+
+
+class ErrorAnswer(_Answer):
+    """`message`: what, where, what to do."""
+
+    error: str
+    message: str

@@ -1,0 +1,141 @@
+"""`dicom-listener`: serve, check-config, echo, status."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from clara_ops.contract import environment
+from clara_ops.contract.errors import ClaraError
+from dicom_listener.airflow_client import AirflowClient
+from dicom_listener.config import Config, Destination
+from dicom_listener.config_file import load_config
+from dicom_listener.errors import DeliveryRefused, DeliveryRetry, ListenerError
+from dicom_listener.live_config import LiveConfig
+from dicom_listener.log import configure_logging
+from dicom_listener.scu import echo
+from dicom_listener.service import Places, Service
+
+_EXIT_DEAD = 70
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; answers the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except ClaraError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dicom-listener", description="The DICOM adapter of Clara workflows.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="receive, store, trigger, deliver; until SIGTERM")
+    _add_config(serve)
+    serve.add_argument("--data", type=Path, required=True, help="folder of claim clara-data: spool and payloads")
+    serve.add_argument("--journal", type=Path, required=True, help="the journal's file; made when it is not there")
+    serve.add_argument("--ready-file", type=Path, help="written as JSON {dicom_port, api_url, pid} once both listen")
+    serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser("check-config", help="check the file, then try Airflow and every destination")
+    _add_config(check)
+    check.add_argument("--offline", action="store_true", help="the file only")
+    check.set_defaults(run=_check_config)
+
+    echoing = commands.add_parser("echo", help="C-ECHO to destinations of the configuration")
+    _add_config(echoing)
+    echoing.add_argument("destination", nargs="*", help="names; all of them when none is given")
+    echoing.set_defaults(run=_echo)
+
+    status = commands.add_parser("status", help="series and runs of a running listener")
+    status.add_argument("--api-url", required=True, help="for example http://127.0.0.1:8104")
+    status.add_argument("--limit", type=int, default=20)
+    status.set_defaults(run=_status)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, help="dicom-server-config.yaml")
+
+
+def _serve(options: argparse.Namespace) -> int:
+    configure_logging(options.log_level)
+    live = LiveConfig(options.config)
+    service = Service(live, Places(options.data, options.journal, options.ready_file))
+    signal.signal(signal.SIGTERM, lambda *_: service.request_stop())
+    signal.signal(signal.SIGINT, lambda *_: service.request_stop())
+    signal.signal(signal.SIGHUP, lambda *_: live.reload())
+    try:
+        service.start()
+        return 0 if service.wait() else _EXIT_DEAD
+    finally:
+        service.close()
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    config = load_config(options.config)
+    print(f"ok      {options.config}")
+    if options.offline:
+        return 0
+    client = AirflowClient(config.services.platform_endpoint, config.clara.airflow)
+    checks: list[tuple[str, Callable[[], object]]] = [(f"Airflow {config.services.platform_endpoint}", client.check)]
+    checks += [(f"workflow {item.name}", partial(client.find_dag, item.workflow)) for item in config.workflows]
+    checks += [_echo_check(config, destination) for destination in config.dicom.scu.destinations]
+    return _report(checks)
+
+
+def _echo(options: argparse.Namespace) -> int:
+    config = load_config(options.config)
+    names = options.destination or [destination.name for destination in config.dicom.scu.destinations]
+    checks = []
+    for name in names:
+        destination = config.destination(name)
+        if destination is None:
+            raise ListenerError(f"{options.config}: dicom.scu.destinations has no {name!r}")
+        checks.append(_echo_check(config, destination))
+    return _report(checks)
+
+
+def _echo_check(config: Config, destination: Destination) -> tuple[str, Callable[[], object]]:
+    return f"destination {destination.name}", partial(echo, config.dicom.scu.ae_title, destination)
+
+
+def _report(checks: Sequence[tuple[str, Callable[[], object]]]) -> int:
+    failed = 0
+    for name, check in checks:
+        try:
+            found = check()
+        except (ListenerError, DeliveryRetry, DeliveryRefused) as error:
+            failed += 1
+            print(f"FAILED  {name}: {error}")
+        else:
+            print(f"ok      {name}{f': {found}' if found else ''}")
+    return 1 if failed else 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    headers = {"Authorization": f"Bearer {os.environ.get(environment.LISTENER_TOKEN, '')}"}
+    with httpx.Client(base_url=options.api_url, headers=headers, trust_env=False, timeout=10) as client:
+        for what, columns in (
+            ("series", ("series_uid", "ae_title", "state", "instances", "reason")),
+            ("runs", ("run_id", "dag_id", "state", "reason")),
+        ):
+            try:
+                answer = client.get(f"/v1/{what}", params={"limit": options.limit})
+            except httpx.HTTPError as error:
+                raise ListenerError(f"{options.api_url}: does not answer: {error}") from error
+            if not answer.is_success:
+                raise ListenerError(f"{options.api_url}: {answer.json().get('message', answer.text)}")
+            print(f"{what}:")
+            for row in answer.json():
+                print("  " + "  ".join(str(row[column]) for column in columns if row[column] not in (None, "")))
+    return 0

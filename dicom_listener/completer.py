@@ -1,0 +1,169 @@
+"""Asks of every open group whether it is complete: when an association ends, and when time has passed."""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from clara_ops.contract.states import SeriesState
+from dicom_listener.associations import Association, Associations, Ending
+from dicom_listener.completion import Policy, decide, evidence
+from dicom_listener.config import CalledAE, Config
+from dicom_listener.gaps import Gaps, find_gaps
+from dicom_listener.journal import Journal
+from dicom_listener.journal.groups import (
+    Group,
+    Start,
+    decide_group,
+    facts,
+    get_group,
+    make_runs,
+    receiving_groups,
+    slices,
+)
+from dicom_listener.journal.instances import end_association
+from dicom_listener.live_config import LiveConfig
+
+log = logging.getLogger(__name__)
+
+_LONGEST_SLEEP = 60.0
+
+
+class Completer:
+    """The step of a worker: `step` judges what is due and says when to come back."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        live: LiveConfig,
+        associations: Associations,
+        on_runs: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._journal = journal
+        self._live = live
+        self._associations = associations
+        self._on_runs = on_runs
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._due: dict[int, float] = {}
+        self.wake: Callable[[], None] = lambda: None
+        for group in journal.read(receiving_groups):
+            self._due[group.id] = clock()
+
+    def instance_kept(self, group_id: int) -> None:
+        """A group got an instance: look at it, at the latest, after its quiet time."""
+        with self._lock:
+            new = group_id not in self._due
+            if new:
+                self._due[group_id] = self._clock()
+        if new:
+            self.wake()
+
+    def association_ended(self, association: Association, ending: Ending) -> None:
+        """An association ended: judge the groups of its sender at once."""
+        touched, carried = self._associations.close(association, ending)
+        with self._lock:
+            for group_id in touched:
+                self._due[group_id] = self._clock()
+        if touched:
+            self.wake()
+        if carried:
+            note = partial(end_association, association=association.id, closed=time.time(), ended=ending)
+            self._journal.write(note)
+
+    def step(self) -> float:
+        """Judge the groups that are due; answers the seconds until the next one is."""
+        now = self._clock()
+        with self._lock:
+            due = [group_id for group_id, when in self._due.items() if when <= now]
+            for group_id in due:
+                del self._due[group_id]
+        for group_id in due:
+            self._judge(group_id)
+        with self._lock:
+            earliest = min(self._due.values(), default=now + _LONGEST_SLEEP)
+        return max(0.0, earliest - self._clock())
+
+    def _judge(self, group_id: int) -> None:
+        """Judge one group; an instance that comes meanwhile makes it due again by itself."""
+        group = self._journal.read(partial(get_group, group_id=group_id))
+        wait = self._decide(group) if group.state == SeriesState.RECEIVING else None
+        if wait is None:
+            self._associations.forget(group_id)
+            return
+        when = self._clock() + max(wait, 0.01)
+        with self._lock:
+            self._due[group_id] = min(when, self._due.get(group_id, when))
+
+    def _decide(self, group: Group) -> float | None:
+        """Seconds to wait, or None when the group is decided."""
+        config = self._live.current
+        traffic = self._associations.observe(group.id)
+        gaps = find_gaps(self._journal.read(partial(slices, group_id=group.id)))
+        policy = _policy(config, group.ae_title)
+        decision = decide(traffic, gaps, policy)
+        if decision.state is SeriesState.RECEIVING:
+            return decision.wait
+        grounds = evidence(traffic, gaps, policy)
+        close = partial(
+            close_group,
+            group=group,
+            state=decision.state,
+            reason=decision.reason,
+            grounds=grounds,
+            gaps=gaps,
+            config=config,
+            now=time.time(),
+        )
+        run_ids = self._journal.write(close)
+        if run_ids is None:
+            return 0.0
+        log.info(
+            "group decided",
+            extra={
+                "ae_title": group.ae_title,
+                "group": group.value,
+                "state": decision.state,
+                "reason": decision.reason,
+            },
+        )
+        if run_ids:
+            self._on_runs()
+        return None
+
+
+def close_group(
+    database: sqlite3.Connection,
+    group: Group,
+    state: SeriesState,
+    reason: str,
+    grounds: dict[str, object],
+    gaps: Gaps,
+    config: Config,
+    now: float,
+) -> list[str] | None:
+    """Store a decision and, for a complete group, its pending runs, in one change.
+
+    Returns:
+        the run ids; None when the group got another instance meanwhile.
+    """
+    starts = [Start(mapping.workflow, mapping.destination_name) for mapping in config.mappings(group.ae_title)]
+    if state is SeriesState.COMPLETE and not starts:
+        state, reason = SeriesState.DISCARDED, f"{reason}; no workflow is mapped to {group.ae_title}"
+    if not decide_group(database, group, state, reason, grounds, now):
+        return None
+    if state is not SeriesState.COMPLETE:
+        return []
+    known = facts(database, group.id)
+    if gaps.complete is not None:
+        known["complete"] = gaps.complete
+    return make_runs(database, group, starts, known, now)
+
+
+def _policy(config: Config, ae_title: str) -> Policy:
+    called = config.called(ae_title) or CalledAE.model_validate({"ae-title": ae_title})
+    grouping = config.grouping(ae_title)
+    return Policy(called.timeout, grouping.settle, grouping.missing)

@@ -1,0 +1,250 @@
+"""The form of `dicom-server-config.yaml`: the keys of 2019, and ours under `clara:`.
+
+Key names are written with hyphens in the file. Ports may be 0, which takes a free one (the ready file says which).
+"""
+
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from clara_ops.contract.names import check_ae_title, check_uid, is_workflow_id
+
+IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+
+
+def _own_ae_title(title: str) -> str:
+    title = check_ae_title(title)
+    if set(title) <= {".", " "}:
+        raise ValueError(f"AE title {title!r}: must hold a letter or a digit")
+    return title
+
+
+def _workflow(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must be a workflow's id or its name")
+    return value.strip().lower() if is_workflow_id(value.strip().lower()) else value.strip()
+
+
+AETitle = Annotated[str, AfterValidator(_own_ae_title)]
+UIDText = Annotated[str, AfterValidator(check_uid)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"))
+
+
+class CalledAE(_Section):
+    """An AE title that we answer to. `timeout`: seconds without a new instance until a series is complete."""
+
+    ae_title: AETitle
+    overwrite_same_instance: bool = False
+    ignored_sop_classes: tuple[UIDText, ...] = ()
+    timeout: Seconds = 5
+
+
+def _called_ae(value: Any) -> Any:
+    return {"ae-title": value} if isinstance(value, str) else value
+
+
+class Verification(_Section):
+    """C-ECHO."""
+
+    enabled: bool = True
+    transfer_syntaxes: tuple[UIDText, ...] = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG)
+
+
+class Source(_Section):
+    """A peer that may send. `host-ip` is an address, a network such as `10.1.0.0/16`, or a host name."""
+
+    host_ip: str
+    ae_title: AETitle
+
+    def network(self) -> IPv4Network | IPv6Network | None:
+        """The addresses meant, or None where `host-ip` is a host name."""
+        try:
+            return ip_network(self.host_ip, strict=False)
+        except ValueError:
+            return None
+
+    def covers(self, address: str) -> bool:
+        """Whether `address` is meant, as far as can be said without a name server."""
+        network = self.network()
+        return network is not None and ip_address(address) in network
+
+
+class SCP(_Section):
+    """What the listener accepts."""
+
+    port: Port = 104
+    ae_titles: tuple[Annotated[CalledAE, BeforeValidator(_called_ae)], ...]
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 25
+    verification: Verification = Verification()
+    reject_unknown_sources: bool = False
+    sources: tuple[Source, ...] = ()
+
+
+class Destination(_Section):
+    """A peer that results are sent to."""
+
+    name: Annotated[str, Field(min_length=1)]
+    ae_title: AETitle
+    host_ip: str
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+
+class SCU(_Section):
+    """How the listener calls itself when it sends, and where it may send."""
+
+    ae_title: AETitle = "ClaraSCU"
+    destinations: tuple[Destination, ...] = ()
+
+
+class Dicom(_Section):
+    """The DICOM side."""
+
+    scp: SCP
+    scu: SCU = SCU()
+
+
+class Services(_Section):
+    """`platform-endpoint`: the orchestrator, Airflow's API server."""
+
+    platform_endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
+
+
+class Mapping(_Section):
+    """An AE title and the workflow that its series start; several entries may name the same AE title."""
+
+    name: Annotated[str, Field(min_length=1)]
+    clara_ae_title: AETitle
+    destination_name: str | None = None
+    workflow: Annotated[str, AfterValidator(_workflow)]
+
+
+class AirflowLogin(_Section):
+    """Where Airflow's login stands when it is not in CLARA_AIRFLOW_USERNAME and CLARA_AIRFLOW_PASSWORD."""
+
+    username_file: Path | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+
+
+class Api(_Section):
+    """The REST interface. The token stands in CLARA_LISTENER_TOKEN or in `token-file`."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8104
+    token_file: Path | None = None
+
+
+class Network(_Section):
+    """The DICOM port beyond what 2019 had.
+
+    Attributes:
+        maximum_pdu: largest P-DATA-TF that a sender may use, bytes.
+        network_timeout: seconds of silence after which an association is aborted.
+        max_associations_per_source: per calling AE title and address; None: only the total limit.
+        private_sop_classes: accepted beside every storage SOP class of the standard.
+        private_transfer_syntaxes: accepted beside every transfer syntax of the standard.
+        drain: seconds that open associations get to finish when the listener stops.
+    """
+
+    host: str = "0.0.0.0"
+    maximum_pdu: Annotated[int, Field(ge=4096, le=1 << 20)] = 131072
+    network_timeout: Seconds = 60
+    max_associations_per_source: Annotated[int, Field(ge=1)] | None = None
+    private_sop_classes: tuple[UIDText, ...] = ()
+    private_transfer_syntaxes: tuple[UIDText, ...] = ()
+    drain: Seconds = 20
+
+
+class Grouping(_Section):
+    """When the instances sent to an AE title are complete.
+
+    Attributes:
+        settle: seconds after the release of the sender's last association in which it must not open another one.
+        missing: what to do when slices are provably missing at the timeout: hold for a person or late images, or run.
+        late: instances that come after the decision start a new generation, are attached to the old one, or kept aside.
+    """
+
+    settle: Annotated[float, Field(ge=0, le=60)] = 0.3
+    missing: Literal["hold", "run"] = "hold"
+    late: Literal["new-generation", "attach", "aside"] = "new-generation"
+
+
+class Storage(_Section):
+    """Low-water marks of the claim: below either, instances are refused with status A700."""
+
+    min_free_percent: Annotated[float, Field(ge=0, lt=100)] = 1
+    min_free_gb: Annotated[float, Field(ge=0)] = 1
+
+
+class Clara(_Section):
+    """What this release adds to the form of 2019."""
+
+    airflow: AirflowLogin = AirflowLogin()
+    api: Api = Api()
+    network: Network = Network()
+    storage: Storage = Storage()
+    grouping: dict[str, Grouping] = Field(default_factory=dict)
+
+
+class Config(_Section):
+    """The whole file."""
+
+    dicom: Dicom
+    services: Services
+    workflows: tuple[Mapping, ...] = ()
+    clara: Clara = Clara()
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "Config":
+        titles = [called.ae_title for called in self.dicom.scp.ae_titles]
+        destinations = [destination.name for destination in self.dicom.scu.destinations]
+        if not titles:
+            raise ValueError("dicom.scp.ae-titles: needs at least one AE title")
+        _refuse_twice("dicom.scp.ae-titles", titles)
+        _refuse_twice("dicom.scu.destinations", destinations)
+        for index, mapping in enumerate(self.workflows):
+            where = f"workflows.{index}"
+            if mapping.clara_ae_title not in titles:
+                raise ValueError(
+                    f"{where}.clara-ae-title: {mapping.clara_ae_title!r} is not one of dicom.scp.ae-titles "
+                    f"({', '.join(titles)})"
+                )
+            if mapping.destination_name is not None and mapping.destination_name not in destinations:
+                raise ValueError(
+                    f"{where}.destination-name: {mapping.destination_name!r} is not one of dicom.scu.destinations "
+                    f"({', '.join(destinations) or 'none'})"
+                )
+        for title in self.clara.grouping:
+            if title not in (*titles, "default"):
+                raise ValueError(f"clara.grouping.{title}: is neither 'default' nor one of dicom.scp.ae-titles")
+        return self
+
+    def called(self, ae_title: str) -> CalledAE | None:
+        """The AE title that a sender called, if it is ours."""
+        return next((called for called in self.dicom.scp.ae_titles if called.ae_title == ae_title), None)
+
+    def grouping(self, ae_title: str) -> Grouping:
+        """How an AE title groups: its own entry, else `default`, else the built-in one."""
+        chosen = self.clara.grouping.get(ae_title) or self.clara.grouping.get("default")
+        return chosen or Grouping()
+
+    def mappings(self, ae_title: str) -> tuple[Mapping, ...]:
+        """The workflows that an AE title starts."""
+        return tuple(mapping for mapping in self.workflows if mapping.clara_ae_title == ae_title)
+
+    def destination(self, name: str) -> Destination | None:
+        """The destination of that name."""
+        return next((found for found in self.dicom.scu.destinations if found.name == name), None)
+
+
+def _refuse_twice(where: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{where}: {twice[0]!r} stands there twice")

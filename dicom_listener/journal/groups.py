@@ -1,0 +1,177 @@
+"""Groups of instances (a series, or a study): from receiving to the decision that makes runs of them."""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clara_ops.contract.conf import FactValue
+from clara_ops.contract.run_id import make_run_id
+from clara_ops.contract.states import RunState, SeriesState
+from dicom_listener.dataset import plane
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group as the journal has it; `newest` is the row of its newest instance."""
+
+    id: int
+    ae_title: str
+    level: str
+    value: str
+    study_uid: str
+    series_uid: str
+    calling_ae: str
+    state: str
+    reason: str
+    generation: int
+    instances: int
+    first_instance: float
+    last_instance: float
+    newest: int
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What an instance says of its place in the series; `position` in mm along the slice normal."""
+
+    number: int | None
+    position: float | None
+    orientation: str | None
+
+
+@dataclass(frozen=True)
+class Start:
+    """A workflow that a group is to start, and where its results go."""
+
+    workflow: str
+    destination: str | None
+
+
+def receiving_groups(database: sqlite3.Connection) -> list[Group]:
+    """Groups whose decision is still to come, oldest first."""
+    rows = database.execute("SELECT * FROM groups WHERE state = ? ORDER BY first_instance", (SeriesState.RECEIVING,))
+    return [Group(**row) for row in rows]
+
+
+def get_group(database: sqlite3.Connection, group_id: int) -> Group:
+    """A group by its row."""
+    return Group(**database.execute("SELECT * FROM groups WHERE id = ?", (group_id,)).fetchone())
+
+
+def find_group(database: sqlite3.Connection, ae_title: str, value: str) -> Group | None:
+    """A group by its value: the Series (or Study) Instance UID."""
+    row = database.execute("SELECT * FROM groups WHERE ae_title = ? AND value = ?", (ae_title, value)).fetchone()
+    return None if row is None else Group(**row)
+
+
+def slices(database: sqlite3.Connection, group_id: int) -> list[Slice]:
+    """Where the instances of a group lie."""
+    rows = database.execute(
+        "SELECT number, position, orientation FROM instances WHERE group_id = ? AND status = 'kept'", (group_id,)
+    )
+    return [Slice(**row) for row in rows]
+
+
+def facts(database: sqlite3.Connection, group_id: int) -> dict[str, FactValue]:
+    """Allow-listed attributes of a group: nothing that identifies."""
+    row = database.execute(
+        "SELECT count(*) AS instances, min(modality) AS modality, max(modality) AS other, max(body_part) AS body_part "
+        "FROM instances WHERE group_id = ? AND status = 'kept'",
+        (group_id,),
+    ).fetchone()
+    found: dict[str, FactValue] = {"instances": int(row["instances"])}
+    if row["modality"] and row["modality"] == row["other"]:
+        found["modality"] = row["modality"]
+    if row["body_part"]:
+        found["body_part"] = row["body_part"]
+    planes = {
+        plane(row["orientation"])
+        for row in database.execute(
+            "SELECT DISTINCT orientation FROM instances WHERE group_id = ? AND status = 'kept'", (group_id,)
+        )
+        if row["orientation"]
+    }
+    if len(planes) == 1:
+        found["orientation"] = planes.pop()
+    return found
+
+
+def decide_group(
+    database: sqlite3.Connection,
+    group: Group,
+    state: SeriesState,
+    reason: str,
+    evidence: Mapping[str, Any],
+    now: float,
+) -> bool:
+    """Store a decision and its evidence; False when the group changed since `group` was read."""
+    changed = database.execute(
+        "UPDATE groups SET state = ?, reason = ? WHERE id = ? AND newest = ? AND generation = ? AND state = ?",
+        (state, reason, group.id, group.newest, group.generation, group.state),
+    ).rowcount
+    if changed == 0:
+        return False
+    database.execute(
+        "INSERT INTO decisions (group_id, generation, decided, state, reason, evidence) VALUES (?, ?, ?, ?, ?, ?)",
+        (group.id, group.generation, now, state, reason, json.dumps(evidence, sort_keys=True)),
+    )
+    return True
+
+
+def make_runs(
+    database: sqlite3.Connection, group: Group, starts: Sequence[Start], known: Mapping[str, FactValue], now: float
+) -> list[str]:
+    """A pending run for every workflow, with the next free generation; earlier ones that still wait make way."""
+    run_ids = []
+    for start in starts:
+        generation = _next_generation(database, group, start.workflow)
+        run_id = make_run_id(start.workflow, group.ae_title, group.value, generation)
+        database.execute(
+            "UPDATE runs SET state = ?, reason = ?, updated = ?, finished = ? "
+            "WHERE workflow = ? AND ae_title = ? AND group_value = ? AND state = ?",
+            (
+                RunState.SUPERSEDED,
+                f"by {run_id}",
+                now,
+                now,
+                start.workflow,
+                group.ae_title,
+                group.value,
+                RunState.PENDING,
+            ),
+        )
+        database.execute(
+            "INSERT INTO runs (run_id, workflow, ae_title, group_id, group_value, generation, newest, calling_ae, "
+            "study_uid, series_uid, facts, destination, state, reason, created, updated, last_instance) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?)",
+            (
+                run_id,
+                start.workflow,
+                group.ae_title,
+                group.id,
+                group.value,
+                generation,
+                group.newest,
+                group.calling_ae,
+                group.study_uid,
+                group.series_uid,
+                json.dumps(known, sort_keys=True),
+                start.destination,
+                RunState.PENDING,
+                now,
+                now,
+                group.last_instance,
+            ),
+        )
+        run_ids.append(run_id)
+    return run_ids
+
+
+def _next_generation(database: sqlite3.Connection, group: Group, workflow: str) -> int:
+    (last,) = database.execute(
+        "SELECT max(generation) FROM runs WHERE workflow = ? AND ae_title = ? AND group_value = ?",
+        (workflow, group.ae_title, group.value),
+    ).fetchone()
+    return int(last or 0) + 1

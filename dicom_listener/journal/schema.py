@@ -1,0 +1,143 @@
+"""Tables of the journal, as a list of migrations: `PRAGMA user_version` counts how many were applied.
+
+Times are seconds since 1970 (UTC). Nothing here identifies a patient.
+"""
+
+import sqlite3
+
+from dicom_listener.errors import JournalError
+
+_FIRST = """
+CREATE TABLE associations (
+  id TEXT PRIMARY KEY,
+  called_ae TEXT NOT NULL,
+  calling_ae TEXT NOT NULL,
+  address TEXT NOT NULL,
+  opened REAL NOT NULL,
+  closed REAL,
+  ended TEXT
+) STRICT;
+
+CREATE TABLE groups (
+  id INTEGER PRIMARY KEY,
+  ae_title TEXT NOT NULL,
+  level TEXT NOT NULL,
+  value TEXT NOT NULL,
+  study_uid TEXT NOT NULL,
+  series_uid TEXT NOT NULL,
+  calling_ae TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  instances INTEGER NOT NULL,
+  first_instance REAL NOT NULL,
+  last_instance REAL NOT NULL,
+  newest INTEGER NOT NULL,
+  UNIQUE (ae_title, level, value)
+) STRICT;
+CREATE INDEX groups_by_state ON groups (state);
+CREATE INDEX groups_by_time ON groups (last_instance);
+
+CREATE TABLE instances (
+  id INTEGER PRIMARY KEY,
+  ae_title TEXT NOT NULL,
+  sop_uid TEXT NOT NULL,
+  sop_class TEXT NOT NULL,
+  series_uid TEXT NOT NULL,
+  study_uid TEXT NOT NULL,
+  transfer_syntax TEXT NOT NULL,
+  path TEXT NOT NULL UNIQUE,
+  size INTEGER NOT NULL,
+  association TEXT NOT NULL,
+  received REAL NOT NULL,
+  status TEXT NOT NULL,
+  group_id INTEGER,
+  generation INTEGER,
+  number INTEGER,
+  position REAL,
+  orientation TEXT,
+  modality TEXT,
+  body_part TEXT
+) STRICT;
+CREATE INDEX instances_by_uid ON instances (sop_uid, ae_title);
+CREATE INDEX instances_by_group ON instances (group_id);
+CREATE INDEX instances_by_series ON instances (series_uid);
+CREATE UNIQUE INDEX one_kept_instance ON instances (ae_title, sop_uid)
+  WHERE status IN ('kept', 'aside', 'ignored', 'own');
+
+CREATE TABLE decisions (
+  group_id INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  decided REAL NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  evidence TEXT NOT NULL
+) STRICT;
+CREATE INDEX decisions_by_group ON decisions (group_id);
+
+CREATE TABLE runs (
+  run_id TEXT PRIMARY KEY,
+  workflow TEXT NOT NULL,
+  dag_id TEXT,
+  ae_title TEXT NOT NULL,
+  group_id INTEGER NOT NULL,
+  group_value TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  newest INTEGER NOT NULL,
+  calling_ae TEXT NOT NULL,
+  study_uid TEXT NOT NULL,
+  series_uid TEXT NOT NULL,
+  facts TEXT NOT NULL,
+  destination TEXT,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  created REAL NOT NULL,
+  updated REAL NOT NULL,
+  last_instance REAL NOT NULL,
+  triggered REAL,
+  finished REAL,
+  delivered REAL,
+  UNIQUE (workflow, ae_title, group_value, generation)
+) STRICT;
+CREATE INDEX runs_by_state ON runs (state);
+CREATE INDEX runs_by_group ON runs (group_id);
+
+CREATE TABLE deliveries (
+  id INTEGER PRIMARY KEY,
+  payload TEXT NOT NULL,
+  folder TEXT NOT NULL,
+  destination TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  created REAL NOT NULL,
+  updated REAL NOT NULL,
+  UNIQUE (payload, folder, destination)
+) STRICT;
+CREATE INDEX deliveries_by_state ON deliveries (state);
+
+CREATE TABLE sent_instances (
+  sop_uid TEXT NOT NULL,
+  delivery_id INTEGER NOT NULL,
+  sent REAL,
+  warning INTEGER,
+  PRIMARY KEY (sop_uid, delivery_id)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (_FIRST,)
+
+
+def migrate(database: sqlite3.Connection) -> None:
+    """Bring a journal to this release's form, each step in a transaction of its own.
+
+    Raises:
+        JournalError: a later release wrote it.
+    """
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise JournalError(
+            f"the journal has schema {version}, this release knows up to {len(MIGRATIONS)}: "
+            "start the release that wrote it, or a later one"
+        )
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        database.executescript(f"BEGIN IMMEDIATE; {statements}; PRAGMA user_version = {number}; COMMIT;")

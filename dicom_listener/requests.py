@@ -1,0 +1,143 @@
+"""What the REST interface asks of the listener, without HTTP."""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from clara_ops.contract.states import DeliveryState, RunState, SeriesState
+from dicom_listener.completer import close_group
+from dicom_listener.config import Config
+from dicom_listener.errors import Conflict, DestinationNotFound, RunNotFound, SeriesNotFound, Superseded
+from dicom_listener.gaps import find_gaps
+from dicom_listener.journal import Journal
+from dicom_listener.journal.deliveries import Delivery, request_delivery
+from dicom_listener.journal.groups import Start, facts, find_group, make_runs, slices
+from dicom_listener.journal.runs import Run, find_run, move_run
+from dicom_listener.live_config import LiveConfig
+from dicom_listener.payloads import delivery_folder
+from dicom_listener.scu import find_dicom_files
+
+
+class Requests:
+    """Changes that people and DAGs ask for."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        live: LiveConfig,
+        data: Path,
+        on_runs: Callable[[], None],
+        on_delivery: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._live = live
+        self._data = data
+        self._on_runs = on_runs
+        self._on_delivery = on_delivery
+
+    def run(self, run_id: str) -> Run:
+        """A run.
+
+        Raises:
+            RunNotFound.
+        """
+        run = self._journal.read(partial(find_run, run_id=run_id))
+        if run is None:
+            raise RunNotFound(f"there is no run {run_id}")
+        return run
+
+    def start_run(self, workflow: str, ae_title: str, group: str) -> Run:
+        """Run a workflow on what was received of a group, as the next generation.
+
+        Raises:
+            SeriesNotFound: nothing of that group was received by that AE title.
+        """
+        run_id = self._journal.write(
+            partial(_start_run, workflow=workflow, ae_title=ae_title, value=group, config=self._live.current)
+        )
+        self._on_runs()
+        return self.run(run_id)
+
+    def report_state(self, run_id: str, state: RunState, reason: str) -> Run:
+        """Note what the DAG says of its run; a run at its end stays there.
+
+        Raises:
+            RunNotFound.
+        """
+        self.run(run_id)
+        self._journal.write(partial(move_run, run_id=run_id, state=state, reason=reason, now=time.time()))
+        return self.run(run_id)
+
+    def release_series(self, series_uid: str, ae_title: str) -> list[str]:
+        """Run the workflows of a held group as it is; answers the run ids.
+
+        Raises:
+            SeriesNotFound, Conflict.
+        """
+        run_ids = self._journal.write(partial(_release, value=series_uid, ae_title=ae_title, config=self._live.current))
+        self._on_runs()
+        return run_ids
+
+    def deliver(self, payload: str, folder: str, destination: str | None) -> Delivery:
+        """Have a folder of a payload sent; the same three get the same delivery.
+
+        Raises:
+            PayloadNotFound, BadRequest, DestinationNotFound, Superseded.
+        """
+        path = delivery_folder(self._data, payload, folder)
+        if destination is not None and self._live.current.destination(destination) is None:
+            raise DestinationNotFound(f"dicom.scu.destinations has no {destination!r}")
+        empty = not (path.is_dir() and find_dicom_files(path))
+        delivery = self._journal.write(
+            partial(_request_delivery, payload=payload, folder=folder, destination=destination, empty=empty)
+        )
+        self._on_delivery()
+        return delivery
+
+
+def _start_run(database: sqlite3.Connection, workflow: str, ae_title: str, value: str, config: Config) -> str:
+    group = find_group(database, ae_title, value)
+    if group is None:
+        raise SeriesNotFound(f"AE title {ae_title} received nothing of {value}")
+    mappings = config.mappings(ae_title)
+    mapped = [mapping for mapping in mappings if mapping.workflow == workflow] or list(mappings)
+    start = Start(workflow, mapped[0].destination_name if mapped else None)
+    (run_id,) = make_runs(database, group, [start], _facts(database, group.id), time.time())
+    return run_id
+
+
+def _release(database: sqlite3.Connection, value: str, ae_title: str, config: Config) -> list[str]:
+    group = find_group(database, ae_title, value)
+    if group is None:
+        raise SeriesNotFound(f"AE title {ae_title} received nothing of {value}")
+    if group.state != SeriesState.HELD:
+        raise Conflict(f"{value} is not held but {group.state}")
+    gaps = find_gaps(slices(database, group.id))
+    run_ids = close_group(
+        database, group, SeriesState.COMPLETE, "released by a person", {"asked": True}, gaps, config, time.time()
+    )
+    return run_ids or []
+
+
+def _facts(database: sqlite3.Connection, group_id: int) -> dict[str, str | int | float | bool]:
+    complete = find_gaps(slices(database, group_id)).complete
+    return facts(database, group_id) | ({} if complete is None else {"complete": complete})
+
+
+def _request_delivery(
+    database: sqlite3.Connection, payload: str, folder: str, destination: str | None, empty: bool
+) -> Delivery:
+    run = find_run(database, payload)
+    if run is None:
+        raise RunNotFound(f"there is no run {payload}")
+    if run.state == RunState.SUPERSEDED:
+        raise Superseded(f"run {payload} is superseded {run.reason}: its result must not be delivered")
+    target = destination or run.destination or ""
+    state, reason = DeliveryState.SENDING, ""
+    if empty:
+        state, reason = DeliveryState.SKIPPED, f"{folder} holds no DICOM file"
+    elif not target:
+        state, reason = DeliveryState.SKIPPED, "the mapping names no destination"
+    return request_delivery(database, payload, folder, target, state, reason, time.time())
