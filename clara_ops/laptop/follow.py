@@ -39,9 +39,11 @@ class FollowedRun:
 
 def runs_of(laptop: Laptop, series_uid: str) -> list[dict[str, Any]]:
     """The listener's runs of a series, newest generation of each workflow."""
-    answer = laptop.listener.get("/v1/runs", params={"group": series_uid}).raise_for_status().json()
+    answer = laptop.listener.get("/v1/runs", params={"limit": 1000}).raise_for_status().json()
     newest: dict[str, dict[str, Any]] = {}
-    for run in answer["runs"]:
+    for run in answer:
+        if run["group"] != series_uid:
+            continue
         known = newest.get(run["workflow"])
         if known is None or run["generation"] > known["generation"]:
             newest[run["workflow"]] = run

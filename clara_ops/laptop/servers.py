@@ -167,7 +167,7 @@ def _localkube(checkout: Checkout, home: Home, port: int, kubeconfig: Path) -> P
     images = state / "images.yaml"
     clara = checkout.binaries("clara")
     stages = {"path": [str(clara)], "workdir": str(checkout.root), "folders": [str(checkout.root)]}
-    images.write_text(yaml.safe_dump({"images": {"clara-stages": stages}, "default": stages}))
+    images.write_text(yaml.safe_dump({"default": stages, "images": {"clara-stages": {"entrypoint": ["clara-stage"]}}}))
     command = [str(clara / "clara-localkube"), "serve", "--state", str(state / "state"), "--port", str(port)]
     command += ["--claim", f"clara-data={home.data}", "--images", str(images), "--kubeconfig", str(kubeconfig)]
     return Program("localkube", [*command, "--gpus", "1", "--workdir", str(checkout.root)])
