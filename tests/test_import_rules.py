@@ -140,7 +140,6 @@ def test_the_table_itself_keeps_the_design() -> None:
 
     assert may("airflow") == {"clara_ops.dag", "plugins"}
     assert may("tritonclient") == {"clara_ops.inference"}
-    assert may("highdicom") == {"clara_ops.stages"}
     assert ROOMS["clara_ops.contract"] == Room(frozenset(), frozenset(), frozenset())
     assert ROOMS["clara_ops.driver"] == Room(frozenset({"clara_ops.contract"}), frozenset(), frozenset())
     assert ROOMS["dicom_listener"].rooms == {"clara_ops.contract"}

@@ -1,0 +1,99 @@
+"""`clara-wf`: the commands. What they do is in modules of their own, imported when needed."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from clara_ops.cli.job import DEFAULT_JOB
+from clara_ops.cli.project import find_project
+from clara_ops.contract.errors import ClaraError
+
+FAILED = 1
+STOPPED = 130
+
+Root = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of the workflow files; found from the current folder.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+app = typer.Typer(
+    name="clara-wf",
+    help="Make, run and look after Clara workflows.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """The console script: an error is one line, and exit code 1; a wrong command line is exit code 2."""
+    try:
+        app()
+    except ClaraError as error:
+        print(f"clara-wf: {type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        print("clara-wf: stopped", file=sys.stderr)
+        sys.exit(STOPPED)
+
+
+@app.command("cs", hidden=True)
+@app.command("create", hidden=True)
+@app.command("create_stage")
+def create_stage(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the stage: lower case letters, digits and '-'.")],
+    root: Root = None,
+    json: Json = False,
+) -> None:
+    """Add a stage to the catalogue, or the keys that its entry lacks. Also: create, cs.
+
+    Example: clara-wf cs user-ai
+    """
+    from clara_ops.cli.create_stage import create_stage as create
+    from clara_ops.cli.report import print_created, print_json
+
+    created = create(find_project(root, Path.cwd()), name)
+    if json:
+        print_json(created)
+    else:
+        print_created(created, Console())
+
+
+@app.command("test", hidden=True)
+@app.command("test_workflow")
+def test_workflow(
+    workflow: Annotated[
+        str | None, typer.Argument(metavar="WORKFLOW_ID", help="Id or name of the workflow; organ-seg if not given.")
+    ] = None,
+    job: Annotated[
+        str, typer.Argument(metavar="JOB_ID", help="Names the run and its folder; the default one is used again.")
+    ] = DEFAULT_JOB,
+    input_folder: Annotated[
+        Path | None, typer.Option("--input", metavar="DIR", help="Files to run on; the workflow's sample if not given.")
+    ] = None,
+    root: Root = None,
+    json: Json = False,
+) -> None:
+    """Run a workflow on this machine, stage by stage, with the pods that it has on a cluster. Also: test.
+
+    Example: clara-wf test 1db65f99-c9b7-4329-ab9c-d519e0557638 --input ./my-ct-series
+    """
+    from clara_ops.cli.local_run import run_locally
+    from clara_ops.cli.report import print_json, print_outcome
+    from clara_ops.cli.workflows import find_workflow
+
+    project = find_project(root, Path.cwd())
+    outcome = run_locally(project, find_workflow(project, workflow), job, input_folder, Console(stderr=True))
+    if json:
+        print_json(outcome)
+    else:
+        print_outcome(outcome, Console())
+    if not outcome.succeeded:
+        raise typer.Exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""What can go wrong on the command line."""
+
+from clara_ops.contract.errors import ClaraError
+
+
+class CommandError(ClaraError):
+    """Root of the errors of `clara-wf`."""
+
+
+class ProjectNotFound(CommandError):
+    """There are no workflow files here, nor in any folder above."""
+
+
+class CatalogueFileError(CommandError):
+    """The catalogue file is not of a form that an entry can be added to."""
+
+
+class UnknownWorkflow(CommandError):
+    """No workflow has this id or name."""
+
+
+class InputMissing(CommandError):
+    """There is nothing to run the workflow on."""
+
+
+class JobTaken(CommandError):
+    """A local run of this id exists, or is running now."""
+
+
+class PodRefused(CommandError):
+    """The pod API did not take a pod."""

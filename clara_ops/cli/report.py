@@ -1,0 +1,58 @@
+"""What `clara-wf` prints in the end: for a person, or as JSON."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from clara_ops.cli.create_stage import CreatedStage
+from clara_ops.cli.local_run import WorkflowOutcome
+from clara_ops.cli.stage_run import StageState
+from clara_ops.cli.view import COLORS
+
+LOG_LINES = 20
+
+
+def print_json(result: Any) -> None:
+    """A dataclass as JSON, paths as text."""
+    print(json.dumps(asdict(result), default=str, indent=1, ensure_ascii=False))
+
+
+def print_created(created: CreatedStage, console: Console) -> None:
+    """What was added to the catalogue, and what a user does next."""
+    file = _short(created.file)
+    if not created.added:
+        console.print(f"{file}: stage {created.stage} is complete, nothing added", highlight=False, soft_wrap=True)
+        return
+    console.print(f"{file}: added {', '.join(created.added)}", highlight=False, soft_wrap=True)
+    console.print(
+        f"next: give {created.stage} its image, or a `command:` for this machine, and put it into a workflow",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def print_outcome(outcome: WorkflowOutcome, console: Console) -> None:
+    """A table of the stages, the end of the log of one that failed, and where the results are."""
+    table = Table("stage", "state", "seconds", "reason", title=f"{outcome.workflow} on {_short(outcome.input)}")
+    for stage in outcome.stages:
+        seconds = f"{stage.seconds:.1f}" if stage.log else ""
+        table.add_row(stage.stage, f"[{COLORS[stage.state]}]{stage.state}", seconds, stage.reason)
+    console.print(table)
+    for stage in outcome.stages:
+        if stage.state is StageState.FAILED and stage.log:
+            lines = stage.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+            console.print(f"\nthe end of {_short(stage.log)}:", highlight=False, soft_wrap=True)
+            console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"{outcome.seconds:.1f} s; {outcome.files} files in {_short(outcome.results)}", highlight=False, soft_wrap=True
+    )
+
+
+def _short(path: Path) -> str:
+    """A path from here, where that is below here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
