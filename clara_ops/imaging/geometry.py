@@ -78,5 +78,19 @@ def grid_difference(found: Grid, wanted: Grid, tolerance: float = SAME_GRID_TOLE
     return None
 
 
+def overlaps(first: Grid, second: Grid) -> bool:
+    """Whether two grids may share a point: neither lies on one side of the other along one of its axes."""
+    return _reaches_into(first, second) and _reaches_into(second, first)
+
+
+def _reaches_into(first: Grid, second: Grid) -> bool:
+    affine = second.affine()
+    indices = np.linalg.solve(affine[:3, :3], (first.corners() - affine[:3, 3]).T).T
+    half = 0.5 + 1e-6
+    return bool(
+        (indices.max(axis=0) >= -half).all() and (indices.min(axis=0) <= np.array(second.size) - 1 + half).all()
+    )
+
+
 def _by(size: tuple[int, int, int]) -> str:
     return " x ".join(map(str, size))

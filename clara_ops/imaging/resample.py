@@ -1,8 +1,13 @@
 """Resampling between grids: to a spacing that a model wants, and back onto the grid of the source."""
 
 import math
+from typing import Any
 
+import numpy.typing as npt
 import SimpleITK as sitk
+
+from clara_ops.imaging.errors import GridMismatch
+from clara_ops.imaging.geometry import Grid, grid_difference, grid_of, overlaps
 
 _ROUNDING = 1e-6
 
@@ -51,5 +56,40 @@ def resample_like(image: sitk.Image, reference: sitk.Image, *, nearest: bool, ou
     Returns:
         An image of the same pixel type as `image`, on the grid of `reference`.
     """
+    return resample_onto(image, grid_of(reference), nearest=nearest, outside=outside)
+
+
+def resample_onto(image: sitk.Image, grid: Grid, *, nearest: bool, outside: float = 0.0) -> sitk.Image:
+    """Resample a volume onto a grid, as `resample_like` does."""
     interpolator = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
-    return sitk.Resample(image, reference, sitk.Transform(), interpolator, outside)
+    return sitk.Resample(
+        image, grid.size, sitk.Transform(), interpolator, grid.origin, grid.spacing, grid.direction, outside
+    )
+
+
+def fit_to_grid(image: sitk.Image, grid: Grid, *, nearest: bool, where: str) -> tuple[npt.NDArray[Any], str | None]:
+    """The voxels of a result on the grid of its source: as they are where the grids are the same, else resampled.
+
+    Args:
+        image: the result, LPS mm.
+        grid: of the source.
+        nearest: for labels, which are 0 where the result does not reach; otherwise linear, and its lowest value there.
+        where: the result's file, for the message.
+
+    Returns:
+        (slices, rows, columns), and in what the grids differed; None where they are the same.
+
+    Raises:
+        GridMismatch: the two do not even overlap.
+    """
+    difference = grid_difference(grid_of(image), grid)
+    if difference is None:
+        return sitk.GetArrayFromImage(image), None
+    if not overlaps(grid_of(image), grid):
+        raise GridMismatch(
+            f"{where}: lies outside of the series that it was made from ({difference}); "
+            "write it in LPS millimetres, with the origin and direction of its input"
+        )
+    outside = 0.0 if nearest else float(sitk.GetArrayViewFromImage(image).min())
+    fitted = resample_onto(image, grid, nearest=nearest, outside=outside)
+    return sitk.GetArrayFromImage(fitted), difference

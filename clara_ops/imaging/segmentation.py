@@ -1,0 +1,147 @@
+"""A label volume as a DICOM Segmentation (PS3.3 section A.51), built with highdicom."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from highdicom import AlgorithmIdentificationSequence
+from highdicom.color import CIELabColor
+from highdicom.seg import Segmentation, SegmentDescription
+from highdicom.sr import CodedConcept
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import CTImageStorage
+
+from clara_ops.contract.labels import Code, Label, LabelTable
+from clara_ops.contract.source import SourceMap, SourceSlice
+from clara_ops.imaging.result_modules import (
+    DEVICE_SERIAL_NUMBER,
+    MANUFACTURER,
+    ResultSeries,
+    add_plane,
+    add_series_modules,
+    copy_source_modules,
+    frame_of_reference_uid,
+    reference,
+)
+from clara_ops.imaging.source_series import SourceSeries
+from clara_ops.imaging.uids import derived_uid
+
+
+def build_segmentation(
+    labels: npt.NDArray[Any], table: LabelTable, source: SourceSeries, series: ResultSeries
+) -> Dataset:
+    """Build a BINARY Segmentation; every frame names the source instance (and frame) that it lies on.
+
+    Args:
+        labels: (slices, rows, columns) on the grid of the source; every value but 0 is in the table.
+        table: one segment for each label, numbered from 1 in the table's order, whether or not it has voxels.
+        source: the series that was segmented.
+        series: that the object goes into; the object's own UID follows from its UID.
+
+    Returns:
+        The dataset, Pixel Data included, for explicit VR little endian.
+    """
+    planes = {_plane_uid(source.map, index): piece for index, piece in enumerate(source.map.slices)}
+    segmentation = Segmentation(
+        source_images=[_plane(source.map, uid, piece) for uid, piece in planes.items()],
+        pixel_array=_segment_numbers(labels, table),
+        segmentation_type="BINARY",
+        segment_descriptions=[_segment(number, label, table) for number, label in enumerate(table.labels, start=1)],
+        series_instance_uid=series.uid,
+        series_number=series.number,
+        sop_instance_uid=derived_uid("segmentation", series.uid),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=series.model[0],
+        software_versions=series.model[1],
+        device_serial_number=DEVICE_SERIAL_NUMBER,
+        content_label="SEGMENTATION",
+        content_description=series.description[:64],
+        content_date=series.content_date,
+        content_time=series.content_time,
+    )
+    del segmentation.InstanceCreationDate, segmentation.InstanceCreationTime
+    _reference_source(segmentation, planes)
+    _derive_dimension_organization(segmentation)
+    add_series_modules(segmentation, series, "SEG", source.header)
+    copy_source_modules(segmentation, source.header)
+    segmentation.FrameOfReferenceUID = frame_of_reference_uid(source.map)
+    return segmentation
+
+
+def _segment_numbers(labels: npt.NDArray[Any], table: LabelTable) -> npt.NDArray[Any]:
+    """Label values as segment numbers, which DICOM counts from 1 without a gap."""
+    values = [label.value for label in table.labels]
+    if values == list(range(1, len(values) + 1)):
+        return labels
+    numbers = np.zeros(max(values) + 1, np.uint8 if len(values) < 256 else np.uint16)
+    numbers[values] = np.arange(1, len(values) + 1)
+    segments: npt.NDArray[Any] = numbers[labels]
+    return segments
+
+
+def _segment(number: int, label: Label, table: LabelTable) -> SegmentDescription:
+    return SegmentDescription(
+        segment_number=number,
+        segment_label=label.name[:64],
+        segmented_property_category=_concept(label.category),
+        segmented_property_type=_concept(label.type),
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name=table.algorithm_name, family=codes.DCM.ArtificialIntelligence, version=table.algorithm_version
+        ),
+        anatomic_regions=[_concept(label.anatomy)] if label.anatomy else None,
+        display_color=CIELabColor.from_rgb(*label.color),
+    )
+
+
+def _concept(code: Code) -> CodedConcept:
+    return CodedConcept(code.value, code.scheme, code.meaning)
+
+
+def _plane_uid(source: SourceMap, index: int) -> str:
+    """A stand-in for (instance, frame), since several planes may be frames of one instance."""
+    return derived_uid("plane", source.series_instance_uid, str(index))
+
+
+def _plane(source: SourceMap, uid: str, piece: SourceSlice) -> Dataset:
+    """One slice as the single-frame image that highdicom takes; patient and study are copied later, untouched by it."""
+    plane = Dataset()
+    plane.SOPClassUID, plane.SOPInstanceUID = CTImageStorage, uid
+    plane.SeriesInstanceUID, plane.StudyInstanceUID = source.series_instance_uid, source.study_instance_uid
+    add_plane(plane, source, piece)
+    plane.Modality = source.modality
+    plane.Rows, plane.Columns = source.rows, source.columns
+    plane.PatientID = plane.PatientName = plane.PatientBirthDate = plane.PatientSex = ""
+    plane.AccessionNumber = plane.StudyID = plane.StudyDate = plane.StudyTime = plane.ReferringPhysicianName = ""
+    return plane
+
+
+def _reference_source(segmentation: Dataset, planes: Mapping[str, SourceSlice]) -> None:
+    """Put the true instances, and frames of multi-frame ones, in the place of the stand-ins."""
+    instances = {piece.sop_instance_uid: piece for piece in planes.values()}
+    whole = [reference(piece, frame=None) for piece in instances.values()]
+    segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence = whole
+    segmentation.SourceImageSequence = [reference(piece, frame=None) for piece in instances.values()]
+    for item in _frame_references(segmentation):
+        piece = planes[str(item.ReferencedSOPInstanceUID)]
+        item.update(reference(piece, frame=piece.frame))
+
+
+def _frame_references(segmentation: Dataset) -> Iterable[Dataset]:
+    """Every item once: highdicom lets frames of one plane share theirs."""
+    return {
+        id(item): item
+        for frame in segmentation.PerFrameFunctionalGroupsSequence
+        for derivation in frame.DerivationImageSequence
+        for item in derivation.SourceImageSequence
+    }.values()
+
+
+def _derive_dimension_organization(segmentation: Dataset) -> None:
+    """highdicom draws this UID by lot; made again, an object has to be the same."""
+    uid = derived_uid("dimension organization", str(segmentation.SOPInstanceUID))
+    for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
+        item.DimensionOrganizationUID = uid

@@ -1,0 +1,152 @@
+"""Stage dicom-writer: every volume of the input becomes DICOM objects in the study that it was made from.
+
+A label volume (with `<name>.labels.json`) becomes a Segmentation and a series of overlay pictures; any other volume
+becomes a series like its source.
+"""
+
+import hashlib
+import logging
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from clara_ops.contract.documents import read_document
+from clara_ops.contract.labels import LabelTable
+from clara_ops.contract.payload import Manifest
+from clara_ops.contract.result import StageResult
+from clara_ops.driver.folders import StageFolders
+from clara_ops.driver.progress import Progress
+from clara_ops.imaging.derived_series import derived_images
+from clara_ops.imaging.dicom_file import save_dicom
+from clara_ops.imaging.errors import MissingSource
+from clara_ops.imaging.label_table import check_labels, read_label_table
+from clara_ops.imaging.metaimage import read_volume
+from clara_ops.imaging.planes import values
+from clara_ops.imaging.resample import fit_to_grid
+from clara_ops.imaging.result_modules import ResultSeries
+from clara_ops.imaging.secondary_capture import overlay_images
+from clara_ops.imaging.segmentation import build_segmentation
+from clara_ops.imaging.source_map import read_source_map
+from clara_ops.imaging.source_series import SourceSeries, find_source, open_source
+from clara_ops.imaging.uids import derived_uid
+
+DESCRIPTION = "write every volume of the input as DICOM objects in the study that it was made from"
+
+_SEGMENTATION, _OVERLAY, _IMAGES = 1000, 2000, 3000
+"""Series Numbers: one of these and the source's own number."""
+_UNKNOWN_DATE, _UNKNOWN_TIME = "19000101", "000000"
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-overlay", action="store_true", help="write no pictures with the labels in colour beside a segmentation"
+    )
+
+
+def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageResult:
+    """Write at least one DICOM object, `<SOPInstanceUID>.dcm`, for every volume of the input.
+
+    Raises:
+        MissingSource: the series that a volume was made from cannot be found.
+        GridMismatch, LabelError, VolumeError: a volume that cannot be written rightly.
+    """
+    volumes = folders.volumes()
+    manifest = read_document(Manifest, folders.manifest) if folders.manifest else None
+    written = 0
+    for number, path in enumerate(volumes):
+        result = _read_result(path, folders.dicom, manifest)
+        total = len(result.source.map.slices)
+        for done, dataset in enumerate(_objects(result, overlay=not options.no_overlay), start=1):
+            save_dicom(dataset, folders.output)
+            written += 1
+            progress(100 * (number + min(done / (total + 1), 1)) / len(volumes), f"writing {dataset.Modality} objects")
+    return StageResult(facts={"volumes": len(volumes), "objects": written})
+
+
+@dataclass(frozen=True, eq=False)
+class _Result:
+    """A volume on the grid of its source.
+
+    Attributes:
+        voxels: (slices, rows, columns).
+        identity: what makes this result another one than any other: run, source and content.
+        content_date: DA, and `content_time` TM.
+    """
+
+    voxels: npt.NDArray[Any]
+    table: LabelTable | None
+    source: SourceSeries
+    identity: tuple[str, ...]
+    content_date: str
+    content_time: str
+
+
+def _read_result(path: Path, dicom: Path | None, manifest: Manifest | None) -> _Result:
+    table = read_label_table(path)
+    source = _source_of(path, dicom)
+    image = read_volume(path)
+    voxels, difference = fit_to_grid(image, source.grid, nearest=table is not None, where=str(path))
+    if difference:
+        logger.warning("%s: resampled onto the grid of its source: %s", path.name, difference)
+    if table:
+        check_labels(voxels, table, path)
+    content_date, content_time = _content_moment(manifest, source.header)
+    digest = hashlib.sha256(voxels.data)
+    digest.update(repr(table).encode())
+    run_id = manifest.run_id if manifest else ""
+    identity = (run_id, source.map.series_instance_uid, digest.hexdigest())
+    return _Result(voxels, table, source, identity, content_date, content_time)
+
+
+def _source_of(path: Path, dicom: Path | None) -> SourceSeries:
+    if dicom is None:
+        raise MissingSource(f"{path}: the DICOM files that it was made from are needed; name their folder with --dicom")
+    source_map = read_source_map(path)
+    if source_map:
+        return open_source(source_map, dicom)
+    found = find_source(dicom, path.stem)
+    if found is None:
+        raise MissingSource(
+            f"{path}: has no source map beside it, and no series with the UID of its name is in {dicom}; "
+            "copy the .source.json of the volume that it was made from, or name it by its Series Instance UID"
+        )
+    return found
+
+
+def _content_moment(manifest: Manifest | None, header: Dataset) -> tuple[str, str]:
+    """Date and time of a result: the manifest's, else the study's, never the clock's: a retry makes the same object."""
+    if manifest:
+        return manifest.content_date, manifest.content_time
+    date, time = values(header.get("StudyDate")), values(header.get("StudyTime"))
+    return (date[0], time[0] if time else _UNKNOWN_TIME) if date else (_UNKNOWN_DATE, _UNKNOWN_TIME)
+
+
+def _objects(result: _Result, *, overlay: bool) -> Iterator[Dataset]:
+    if result.table is None:
+        yield from derived_images(result.voxels, result.source, _series(result, _IMAGES, "Images"))
+        return
+    series = _series(result, _SEGMENTATION, "Segmentation")
+    yield build_segmentation(result.voxels, result.table, result.source, series)
+    if overlay:
+        series = _series(result, _OVERLAY, "Overlay")
+        yield from overlay_images(result.voxels, result.table, result.source, series)
+
+
+def _series(result: _Result, number: int, kind: str) -> ResultSeries:
+    model = (result.table.algorithm_name, result.table.algorithm_version) if result.table else ("unknown", "unknown")
+    source_number = values(result.source.header.get("SeriesNumber"))
+    return ResultSeries(
+        uid=derived_uid("series", kind, *model, *result.identity),
+        number=number + int(source_number[0] if source_number else 0),
+        description=f"{kind} {model[0]}",
+        content_date=result.content_date,
+        content_time=result.content_time,
+        model=model,
+    )
