@@ -24,8 +24,18 @@ from clara_ops.localkube.volumes import PodFolders
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-PUBLIC_PATHS = frozenset({"/version", "/healthz", "/livez", "/readyz"})
-VERSION = {"major": "1", "minor": "34", "gitVersion": "v1.34.0+localkube", "platform": "localkube"}
+HEALTH_PATHS = ("/healthz", "/livez", "/readyz")
+VERSION = {
+    "major": "1",
+    "minor": "34",
+    "gitVersion": "v1.34.0+localkube",
+    "gitCommit": "",
+    "gitTreeState": "",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "",
+    "compiler": "",
+    "platform": "",
+}
 MERGE_PATCHES = frozenset({"application/merge-patch+json", "application/strategic-merge-patch+json"})
 VERBS = {
     "pods": ["create", "delete", "get", "list", "patch", "watch"],
@@ -45,8 +55,9 @@ def application(store: Store, node: Node, token: str) -> web.Application:
     one = "/api/v1/namespaces/{namespace}/{plural}/{name}"
     app.add_routes(
         [
-            *(web.get(path, api.alive) for path in sorted(PUBLIC_PATHS - {"/version"})),
+            *(web.get(path, api.alive) for path in HEALTH_PATHS),
             web.get("/version", api.version),
+            web.get("/version/", api.version),
             web.get("/api", api.versions),
             web.get("/apis", api.groups),
             web.get("/api/v1", api.resources),
@@ -85,7 +96,8 @@ def _authenticate(token: str) -> Any:
     @web.middleware
     async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get("Authorization", "")
-        if request.path not in PUBLIC_PATHS and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        public = request.path in (*HEALTH_PATHS, "/version", "/version/")
+        if not public and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             raise unauthorized()
         return await handler(request)
 
@@ -186,6 +198,8 @@ class _Api:
     async def log(self, request: web.Request) -> web.StreamResponse:
         pod = self._store.pods.get(request.match_info["namespace"], request.match_info["name"])
         container = _log_container(pod, request.query.get("container"))
+        if container is None:
+            return web.Response(content_type="text/plain")
         query = _log_query(request)
         folders = PodFolders(self._store.pod_folder(pod), pod["metadata"]["uid"])
         path = folders.container(container) / "log"
@@ -318,8 +332,8 @@ def _watch_event(change: Change, matches: Selector) -> Json | None:
     return {"type": "DELETED", "object": {**(change.after or change.before), "metadata": metadata}}
 
 
-def _log_container(pod: Json, wanted: str | None) -> str:
-    """The container whose log is meant. Raises ApiError 400 where there is none, or none yet."""
+def _log_container(pod: Json, wanted: str | None) -> str | None:
+    """The container whose log is meant, None where the pod has no place yet. ApiError 400 where it is not told."""
     name = pod["metadata"]["name"]
     spec = pod["spec"]
     main = [container["name"] for container in spec["containers"]]
@@ -331,7 +345,7 @@ def _log_container(pod: Json, wanted: str | None) -> str:
         raise bad_request(f"container {wanted} is not valid for pod {name}")
     state = states_in(pod["status"]).get(wanted)
     if state is None:
-        raise bad_request(f"pod {name} does not have a host assigned")
+        return None
     if "waiting" in state:
         raise bad_request(f'container "{wanted}" in pod "{name}" is waiting to start: {state["waiting"]["reason"]}')
     return wanted

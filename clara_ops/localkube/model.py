@@ -177,6 +177,11 @@ class PodSpec(Part):
     active_deadline_seconds: int | None = None
     termination_grace_period_seconds: int = 30
 
+    @property
+    def grace(self) -> int:
+        """Seconds between SIGTERM and SIGKILL; Kubernetes takes a negative number as 1."""
+        return self.termination_grace_period_seconds if self.termination_grace_period_seconds >= 0 else 1
+
     def requests(self) -> dict[str, Decimal]:
         """What the pod takes from the node: its containers together, or one init container where that takes more."""
         total: dict[str, Decimal] = {}

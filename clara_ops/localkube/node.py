@@ -66,19 +66,17 @@ class Node:
         """Delete a pod; one that runs gets `grace` seconds (None: as it says itself) to end."""
         pod = self._store.pods.get(namespace, name)
         running = self._running.get(pod["metadata"]["uid"])
-        if grace is None:
-            grace = pod["spec"]["terminationGracePeriodSeconds"]
         if running is None:
             self._waiting.pop(pod["metadata"]["uid"], None)
             self._remove(pod)
             self._schedule()
             return pod
+        grace = running.worker.pod.spec.grace if grace is None else grace
         if grace == 0:
             self._store.pods.remove(namespace, name)
         else:
             marks = {"deletionTimestamp": timestamp(time.time() + grace), "deletionGracePeriodSeconds": grace}
             pod = self._store.pods.replace({**pod, "metadata": {**pod["metadata"], **marks}})
-        self.event(pod, "Normal", "Killing", "Stopping the pod's containers")
         running.worker.stop(grace)
         return pod
 
@@ -90,7 +88,7 @@ class Node:
     async def shut_down(self, grace: float) -> None:
         """End all pods; each gets its own grace, at most `grace` seconds."""
         for running in self._running.values():
-            running.worker.stop(min(grace, running.worker.pod.spec.termination_grace_period_seconds), SHUTDOWN)
+            running.worker.stop(min(grace, running.worker.pod.spec.grace), SHUTDOWN)
         await asyncio.gather(*(running.task for running in self._running.values()))
         await asyncio.gather(*self._removals)
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from clara_ops.localkube.errors import (
+    ApiError,
     Cause,
     Json,
     bad_request,
@@ -145,9 +146,6 @@ def _check_spec(spec: PodSpec, raw: Json) -> Iterator[Cause]:
     if spec.active_deadline_seconds is not None and not 1 <= spec.active_deadline_seconds < 2**31:
         rule = "must be between 1 and 2147483647, inclusive"
         yield wrong("spec.activeDeadlineSeconds", spec.active_deadline_seconds, rule)
-    if spec.termination_grace_period_seconds < 0:
-        rule = "must be greater than or equal to 0"
-        yield wrong("spec.terminationGracePeriodSeconds", spec.termination_grace_period_seconds, rule)
 
 
 def _duplicates(names: Sequence[str], path: str, seen: set[str]) -> Iterator[Cause]:
@@ -226,23 +224,26 @@ def _check_mounts(container: Container, raw: Json, path: str, volumes: set[str])
             yield wrong(f"{place}.mountPath", mount.mount_path, "must be unique")
         seen.add(mount.mount_path)
         if mount.sub_path.startswith("/"):
-            yield wrong(f"{place}.subPath", mount.sub_path, "must be a relative path")
+            yield wrong(f"{path}.volumeMounts.subPath", mount.sub_path, "must be a relative path")
         elif ".." in PurePosixPath(mount.sub_path).parts:
-            yield wrong(f"{place}.subPath", mount.sub_path, "must not contain '..'")
+            yield wrong(f"{path}.volumeMounts.subPath", mount.sub_path, "must not contain '..'")
         if "subPathExpr" in raw["volumeMounts"][index]:
             yield forbidden(f"{place}.subPathExpr", _NOT_HERE)
 
 
 def _check_resources(container: Container, path: str) -> Iterator[Cause]:
     limits = container.resources.limits
+    for section, amounts in (("limits", limits), ("requests", container.resources.requests)):
+        for resource, amount in amounts.items():
+            if amount < 0:
+                rule = "must be greater than or equal to 0"
+                yield wrong(f"{path}.resources.{section}[{resource}]", str(amount), rule)
+            elif "/" in resource and amount != int(amount):
+                yield wrong(f"{path}.resources.{section}[{resource}]", str(amount), "must be an integer")
     for resource, amount in container.resources.requests.items():
         place = f"{path}.resources.requests"
         device = "/" in resource
-        if amount < 0:
-            yield wrong(f"{place}[{resource}]", str(amount), "must be greater than or equal to 0")
-        elif device and amount != int(amount):
-            yield wrong(f"{place}[{resource}]", str(amount), "must be an integer")
-        elif device and resource not in limits:
+        if device and resource not in limits:
             yield required(f"{path}.resources.limits", "Limit must be set for non overcommitable resources")
         elif device and amount != limits[resource]:
             yield wrong(place, str(amount), f"must be equal to {resource} limit of {limits[resource]}")
@@ -264,7 +265,10 @@ def check_patched_pod(before: Json, after: Json) -> None:
     ]
     if after.get("spec") != before.get("spec"):
         causes.append(forbidden("spec", "localkube changes no field of a pod's spec"))
-    causes += check_metadata(parse_pod(after).metadata)
+    try:
+        causes += check_metadata(parse_pod(after).metadata)
+    except ApiError as error:
+        causes.append(wrong("patch", "", error.message))
     if causes:
         raise invalid("Pod", name, causes)
 

@@ -82,8 +82,10 @@ class PodWorker:
         self._outcome = self._outcome or outcome
         self._stopping = True
         self._wake.set()
-        for running_process in self._processes.values():
-            running_process.terminate()
+        for container in (*self.pod.spec.init_containers, *self.pod.spec.containers):
+            if container.name in self._processes:
+                self._processes[container.name].terminate()
+                self._reporter.event("Normal", "Killing", f"Stopping container {container.name}", container)
         asyncio.get_running_loop().call_later(grace, self._kill)
 
     def retry(self) -> None:
@@ -98,13 +100,14 @@ class PodWorker:
         seconds = self.pod.spec.active_deadline_seconds
         if seconds is None:
             return None
-        left = datetime.fromisoformat(self._status["startTime"]).timestamp() + seconds - time.time()
+        since = self.stored.get("status", {}).get("startTime")
+        left = seconds if since is None else datetime.fromisoformat(since).timestamp() + seconds - time.time()
         loop = asyncio.get_running_loop()
         return loop.call_later(max(left, 0), self._exceed_deadline)
 
     def _exceed_deadline(self) -> None:
         self._reporter.event("Normal", DEADLINE.reason, DEADLINE.message)
-        self.stop(self.pod.spec.termination_grace_period_seconds, DEADLINE)
+        self.stop(self.pod.spec.grace, DEADLINE)
 
     def _prepare_volumes(self) -> dict[str, Path]:
         claims, folders = self._machine.claims, self._place.folders
