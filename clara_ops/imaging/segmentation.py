@@ -62,7 +62,7 @@ def build_segmentation(
         content_date=series.content_date,
         content_time=series.content_time,
     )
-    del segmentation.InstanceCreationDate, segmentation.InstanceCreationTime
+    _remove_the_clock(segmentation, series)
     _reference_source(segmentation, planes)
     _derive_dimension_organization(segmentation)
     add_series_modules(segmentation, series, "SEG", source.header)
@@ -138,6 +138,13 @@ def _frame_references(segmentation: Dataset) -> Iterable[Dataset]:
         for derivation in frame.DerivationImageSequence
         for item in derivation.SourceImageSequence
     }.values()
+
+
+def _remove_the_clock(segmentation: Dataset, series: ResultSeries) -> None:
+    """highdicom writes down when it ran; made again, an object has to be the same."""
+    del segmentation.InstanceCreationDate, segmentation.InstanceCreationTime
+    for equipment in segmentation.ContributingEquipmentSequence:
+        equipment.ContributionDateTime = series.content_date + series.content_time
 
 
 def _derive_dimension_organization(segmentation: Dataset) -> None:
