@@ -162,13 +162,14 @@ def show(console: Console, laptop: Laptop, series: Series, runs: Sequence[Follow
 def show_addresses(console: Console, laptop: Laptop) -> None:
     """Print what a person opens next."""
     run = laptop.run
-    table = Table(title="Open in a browser", title_justify="left", show_header=False)
-    table.add_row("Airflow", run.airflow, f"login {run.airflow_username}, password {run.airflow_password}")
-    page = run.pacs or "no page: install the Debian package orthanc"
-    table.add_row("PACS", page, f"DICOM {run.pacs_ae_title}@127.0.0.1:{run.pacs_dicom_port}")
-    table.add_row("Send to", f"{CALLED_AE}@127.0.0.1:{run.dicom_port}", f"calling AE title {SCANNER_AE}")
-    table.add_row("Pictures", str(laptop.home.root / "pictures"), "")
-    console.print(table)
+    pacs = run.pacs or "no page: install the Debian package orthanc"
+    for name, address, note in (
+        ("Airflow", run.airflow, f"login {run.airflow_username}, password {run.airflow_password}"),
+        ("PACS", pacs, f"DICOM {run.pacs_ae_title}@127.0.0.1:{run.pacs_dicom_port}"),
+        ("Pictures", str(laptop.home.root / "pictures"), "the overlay of each series"),
+        ("Send to", f"{CALLED_AE}@127.0.0.1:{run.dicom_port}", f"more series, calling AE title {SCANNER_AE}"),
+    ):
+        console.print(f"[bold]{name:9}[/bold] {address}   {note}", highlight=False)
 
 
 def wait_for_interrupt(laptop: Laptop) -> None:
