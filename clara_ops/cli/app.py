@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from clara_ops.cli.job import DEFAULT_JOB
-from clara_ops.cli.project import find_project
+from clara_ops.cli.project import DEFAULT_JOB, find_project
 from clara_ops.contract.errors import ClaraError
 
 FAILED = 1

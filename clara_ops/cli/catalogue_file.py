@@ -40,7 +40,7 @@ class _Edit:
 
     offset: int
     text: str
-    key: str
+    keys: tuple[str, ...] = ()
     length: int = 0
 
 
@@ -85,7 +85,7 @@ def add_stage(text: str, name: str, file: str) -> Addition:
     edits.sort(key=lambda edit: edit.offset)
     for edit in reversed(edits):
         text = text[: edit.offset] + edit.text + text[edit.offset + edit.length :]
-    return Addition(text, tuple(edit.key for edit in edits if edit.key))
+    return Addition(text, tuple(key for edit in edits for key in edit.keys))
 
 
 class _Completion:
@@ -108,7 +108,7 @@ class _Completion:
         for name, source in wanted.items():
             place = (*path, name)
             if name not in present:
-                yield _Edit(offset, _block({name: source}, column), ".".join(place))
+                yield _Edit(offset, _block({name: source}, column), (".".join(place),))
                 continue
             key, value = present[name]
             offset = self._offset_after(value, key)
@@ -122,9 +122,9 @@ class _Completion:
             return
         length = value.end_mark.index - value.start_mark.index
         if length:
-            yield _Edit(value.start_mark.index, "", "", length)
+            yield _Edit(value.start_mark.index, "", length=length)
         block = _block(wanted, key.start_mark.column + INDENTATION)
-        yield _Edit(self._offset_after(value, key), block, ".".join(path))
+        yield _Edit(self._offset_after(value, key), block, _keys(wanted, path))
 
     def _of_flow(
         self, node: MappingNode, present: Present, wanted: Mapping[str, Source], path: tuple[str, ...]
@@ -133,7 +133,7 @@ class _Completion:
         for name, source in wanted.items():
             place = (*path, name)
             if name not in present:
-                yield _Edit(node.end_mark.index - 1, f"{separator}{name}: {_flow(source)}", ".".join(place))
+                yield _Edit(node.end_mark.index - 1, f"{separator}{name}: {_flow(source)}", (".".join(place),))
                 separator = ", "
                 continue
             _, value = present[name]
@@ -141,7 +141,7 @@ class _Completion:
                 continue
             if _is_empty(value):
                 length = value.end_mark.index - value.start_mark.index
-                yield _Edit(value.start_mark.index, f" {_flow(source)}"[bool(length) :], ".".join(place), length)
+                yield _Edit(value.start_mark.index, f" {_flow(source)}"[bool(length) :], _keys(source, place), length)
             else:
                 yield from self.of_mapping(value, source, place)
 
@@ -198,6 +198,10 @@ def _is_null(node: Node) -> bool:
 
 def _is_empty(node: Node) -> bool:
     return _is_null(node) or (isinstance(node, MappingNode) and not node.value)
+
+
+def _keys(mapping: Mapping[str, Source], path: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(".".join((*path, name)) for name in mapping)
 
 
 def _block(mapping: Mapping[str, Source], column: int) -> str:

@@ -7,12 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clara_ops.cli.errors import JobTaken
-from clara_ops.cli.project import Project
+from clara_ops.cli.project import DEFAULT_JOB, Project
 from clara_ops.contract.names import check_dns_label
 from clara_ops.workflow.workflow import Workflow
-
-DEFAULT_JOB = "00000000-0000-0000-0000-000000000000"
-"""The job of 2019 that is emptied and used again."""
 
 
 @contextmanager

@@ -13,6 +13,9 @@ CATALOGUES = (
     "clara-reference-workflow/charts/clara-workflow/values.yaml",
     "clara-reference-workflow/charts/clara-workflows/values.yaml",
 )
+DEFAULT_JOB = "00000000-0000-0000-0000-000000000000"
+"""The job of 2019 that is emptied and used again."""
+
 INSTALLED = Path(__file__).resolve().parents[2]
 """The checkout that this program runs from."""
 

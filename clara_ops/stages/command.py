@@ -74,7 +74,8 @@ def _run(name: str, stage: StageModule, words: list[str]) -> int:
         parser.error(
             f"give --input and --output; only a stage's container, with {environment.STAGE} set, knows its folders"
         )
-    log_to_stdout()
+    log_to_stdout(logging.WARNING)
+    logging.getLogger("clara_ops").setLevel(logging.INFO)
     return run_stage(work, StageFolders.from_environment(), StageSettings.from_environment())
 
 
