@@ -6,10 +6,11 @@ from airflow.executors.local_executor import LocalExecutor
 
 _MODULES = (
     "airflow.dag_processing.dagbag",
+    "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
+    "airflow.sdk.execution_time.timeout",
     "clara_ops.dag.bundle",
-    "clara_ops.dag.stubs",
-    "kubernetes.watch",
+    "jinja2.ext",
 )
 
 

@@ -220,7 +220,7 @@ def _entry_problems(name: str, entry: CatalogueEntry, source: YamlSource) -> lis
     }
     for key, folder in folders.items():
         twin = next((other for other, path in folders.items() if other != key and path == folder), None)
-        if twin is not None:
+        if twin is not None and key in source.data:
             problems.append(
                 source.problem((key,), f"{key} and {twin} are both {folder}; each needs a folder of its own")
             )

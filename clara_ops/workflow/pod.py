@@ -108,7 +108,7 @@ def _container(workflow: Workflow, stage: Stage, payload: str, registry: str) ->
         container["args"] = list(stage.args)
     quantities = _quantities(stage.resources)
     if quantities:
-        container["resources"] = {"requests": quantities, "limits": quantities}
+        container["resources"] = {"requests": quantities, "limits": dict(quantities)}
     return container
 
 

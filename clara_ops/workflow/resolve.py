@@ -85,8 +85,8 @@ class _Resolver:
             column=begin.column,
         )
 
-    def _report(self, path: KeyPath, message: str) -> None:
-        self._problems.append(self._source.problem(path, message))
+    def _report(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
+        self._problems.append(self._source.problem(path, message, at_key=at_key))
 
     def _try(self, path: KeyPath, check: Callable[[], object]) -> None:
         try:
@@ -143,11 +143,10 @@ class _Resolver:
                 after[name] = (self._names[index - 1],) if index else ()
                 continue
             wanted = (stage.after,) if isinstance(stage.after, str) else stage.after
-            for other in wanted:
+            for position, other in enumerate(wanted):
                 if other not in self._names:
-                    self._report(
-                        ("stages", index, "after"), f"after: no stage is called {other!r}{nearest(other, self._names)}"
-                    )
+                    message = f"after: no stage is called {other!r}{nearest(other, self._names)}"
+                    self._report(("stages", index, "after", position), message)
             after[name] = tuple(dict.fromkeys(wanted))
         return after
 
@@ -164,7 +163,8 @@ class _Resolver:
         inputs = self._inputs(index, after)
         self._check_when(index, earlier(name, after))
         for variable in sorted(set(stage.env) & _OWN_VARIABLES):
-            self._report(("stages", index, "env", variable), f"{variable} is set by the platform; choose another name")
+            message = f"{variable} is set by the platform; choose another name"
+            self._report(("stages", index, "env", variable), message, at_key=True)
         entry = self._entry(index, stage)
         if entry is None:
             return None
