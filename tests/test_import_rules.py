@@ -89,7 +89,7 @@ def violation(importer: str, imported: Import) -> str | None:
     """Why an import breaks the rule; None when it does not."""
     name = room_of(importer)
     if name is None:
-        return f"{imported.where}: {importer} is in no room of docs/architecture.md"
+        return f"{importer.rpartition('.')[0]}: in no room of docs/architecture.md; add it to the table there"
     rule = ROOMS[name]
     top = imported.module.split(".")[0]
     if top in sys.stdlib_module_names:
@@ -103,14 +103,14 @@ def violation(importer: str, imported: Import) -> str | None:
 
 
 def test_every_module_keeps_to_its_room() -> None:
-    found = [
+    found = {
         problem
         for path in modules()
         if module_name(path) != "clara_ops"
         for imported in imports(path)
         if (problem := violation(module_name(path), imported))
-    ]
-    assert not found, "\n".join(found)
+    }
+    assert not found, "\n".join(sorted(found))
 
 
 def test_the_laptop_s_set_up_runs_on_a_bare_python() -> None:
@@ -160,7 +160,6 @@ def test_arrows_run_downwards_only() -> None:
         ("clara_ops.contract.x", "pydantic", "clara_ops.contract may not import pydantic"),
         ("dicom_listener.x", "airflow.models", "dicom_listener may not import airflow"),
         ("clara_ops.workflow.x", "clara_ops.dag.bundle", "clara_ops.workflow may not import clara_ops.dag"),
-        ("clara_ops.new.x", "json", "clara_ops.new.x is in no room of docs/architecture.md"),
         ("clara_ops.dag.x", "airflow.sdk", None),
         ("clara.callbacks", "clara_ops.driver.callbacks", None),
     ],
@@ -168,6 +167,11 @@ def test_arrows_run_downwards_only() -> None:
 def test_the_rule_itself(importer: str, imported: str, expected: str | None) -> None:
     found = violation(importer, Import(imported, "x.py:1"))
     assert found == (expected and f"x.py:1: {expected}")
+
+
+def test_a_new_room_needs_a_row_in_the_table() -> None:
+    found = violation("clara_ops.new.x", Import("json", "x.py:1"))
+    assert found == "clara_ops.new: in no room of docs/architecture.md; add it to the table there"
 
 
 def test_imports_are_read_from_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ from clara_ops.cli.project import DEFAULT_JOB, find_project
 from clara_ops.contract.errors import ClaraError
 
 FAILED = 1
-STOPPED = 130
 
 Root = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder of the workflow files; found from the current folder.")
@@ -28,15 +27,12 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """The console script: an error is one line, and exit code 1; a wrong command line is exit code 2."""
+    """The console script. An error is one line and exit code 1; a wrong command line is 2, Ctrl-C is 130."""
     try:
         app()
     except ClaraError as error:
         print(f"clara-wf: {type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(FAILED)
-    except KeyboardInterrupt:
-        print("clara-wf: stopped", file=sys.stderr)
-        sys.exit(STOPPED)
 
 
 @app.command("cs", hidden=True)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,10 @@ READY_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Triton:
-    """Addresses, `host:port`, and whether they are those of a demo that runs already."""
+    """Addresses, `host:port`."""
 
     http: str
     grpc: str
-    of_the_demo: bool
 
 
 @contextmanager
@@ -38,11 +37,11 @@ def local_servers(project: Project, job_folder: Path, workflow: Workflow) -> Ite
     """
     with Supervisor(job_folder / "log") as supervisor:
         kubeconfig = _start_localkube(supervisor, project, job_folder, workflow)
-        triton = _triton(supervisor, job_folder) if _models(workflow) else None
+        triton = triton_of(supervisor, job_folder) if _models(workflow) else None
         supervisor.wait_until(kubeconfig.is_file, "the pod API: becoming ready", READY_SECONDS)
         api = PodApi.from_kubeconfig(kubeconfig)
         try:
-            api.put_config_map(PLATFORM_CONFIG_MAP, _platform(triton))
+            api.put_config_map(PLATFORM_CONFIG_MAP, platform_data(triton))
             yield api
         finally:
             api.close()
@@ -69,25 +68,25 @@ def _start_localkube(supervisor: Supervisor, project: Project, job_folder: Path,
     return kubeconfig
 
 
-def _triton(supervisor: Supervisor, job_folder: Path) -> Triton:
+def triton_of(supervisor: Supervisor, job_folder: Path) -> Triton:
+    """The Triton of a demo that runs already, else one of our own."""
     demo = read_run(INSTALLED / ".clara" / "run.json")
     if demo is not None:
-        return Triton(demo.triton_http, demo.triton_grpc, of_the_demo=True)
+        return Triton(demo.triton_http, demo.triton_grpc)
     ready = job_folder / "triton.json"
     command = [sys.executable, "-m", "clara_ops.inference.command", "serve", "--ready-file", str(ready)]
     supervisor.start(Program("triton", [*command, "--environment", str(INSTALLED / ".venvs" / "triton")]))
     supervisor.wait_until(ready.is_file, "Triton: becoming ready", READY_SECONDS)
     addresses = json.loads(ready.read_text())
-    return Triton(addresses["http"], addresses["grpc"], of_the_demo=False)
+    return Triton(addresses["http"], addresses["grpc"])
 
 
-def _platform(triton: Triton | None) -> dict[str, str]:
+def platform_data(triton: Triton | None) -> dict[str, str]:
     """The data of ConfigMap `clara-platform`."""
     if triton is None:
         return {}
-    addresses: Mapping[str, str] = {
+    return {
         environment.TRITON_URI: f"http://{triton.http}",
         environment.TRITON_GRPC: triton.grpc,
         environment.TRTIS_URI: triton.http,
     }
-    return dict(addresses)

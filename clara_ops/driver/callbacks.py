@@ -176,10 +176,19 @@ class Driver:
                 self._call(name, self)
             try:
                 self._call("execute", self, payload)
-            finally:
-                self._call("cleanup", self)
+            except BaseException:
+                self._clean_up_after_failure()
+                raise
+            self._call("cleanup", self)
         finally:
             self._progress = None
+
+    def _clean_up_after_failure(self) -> None:
+        """Run the cleanup handler; should it fail too, the first failure is still the one that counts."""
+        try:
+            self._call("cleanup", self)
+        except Exception:
+            logger.exception("cleanup failed too")
 
     def _call(self, name: str, *arguments: object) -> None:
         handler = self._handlers[name]

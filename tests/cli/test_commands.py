@@ -1,9 +1,13 @@
 """`clara-wf` as a user runs it, on the real pod API of one machine; the stages are programs of a few lines."""
 
 import json
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import yaml
@@ -11,6 +15,7 @@ import yaml
 from clara_ops.cli.create_stage import create_stage
 from clara_ops.cli.project import find_project
 
+T = TypeVar("T")
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 COPY = """
@@ -105,6 +110,44 @@ def test_an_image_that_is_not_here_says_what_to_do(copies: Path, clara_wf: Comma
     reason = json.loads(done.stdout)["stages"][0]["reason"]
     assert reason.startswith("ErrImagePull: ")
     assert "command" in reason
+
+
+def test_ctrl_c_stops_everything(copies: Path) -> None:
+    (copies / "copy_volumes.py").write_text("import time\nprint('sleeping', flush=True)\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "clara_ops.cli.app", "test", "copies"]
+    with subprocess.Popen(command, cwd=copies, text=True, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while "first: started" not in process.stderr.readline():
+            assert process.poll() is None
+        sleeping = _wait_for(lambda: _processes_in(copies, "copy_volumes.py"))
+        process.send_signal(signal.SIGINT)
+        _, printed = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in printed
+    _wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in sleeping))
+    assert _processes_in(copies, "clara_ops.localkube") == []
+
+
+def _processes_in(folder: Path, word: str) -> list[str]:
+    """Ids of the processes whose command has a word, and which work in a folder or name it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_text()
+            place = (process / "cwd").readlink()
+        except OSError:
+            continue
+        if word in command and (place == folder or str(folder) in command):
+            found.append(process.name)
+    return found
+
+
+def _wait_for(condition: Callable[[], T]) -> T:
+    deadline = time.monotonic() + 20
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
 
 
 @pytest.mark.parametrize(

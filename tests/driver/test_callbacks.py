@@ -101,6 +101,26 @@ def test_a_failure_reaches_error_callback_cleanup_and_exit_code(
     assert (app / "logs" / "user-ai.log").read_text() == printed
 
 
+def test_a_failing_cleanup_does_not_hide_the_first_failure(run_script: RunScript) -> None:
+    source = FAILING.format(failure="raise clara.BadInput('one slice')").replace('print("cleaned up")', "1 / 0")
+    code, printed = run_script(source)
+    assert code == 65
+    assert "told: 1 division by zero cleanup ZeroDivisionError" in printed
+    assert printed.splitlines()[-1] == "BadInput: one slice"
+
+
+def test_where_nothing_can_be_mounted_the_folders_are_links(run_script: RunScript, app: Path, tmp_path: Path) -> None:
+    for name in ("input", "output", "locks", "logs", "publish"):
+        (app / name).rename(tmp_path / f"{name}-elsewhere")
+        (app / name).symlink_to(tmp_path / f"{name}-elsewhere")
+    (app / "input" / "1.mhd").write_text("volume")
+    code, printed = run_script(DECORATED)
+    assert code == 0, printed
+    assert (tmp_path / "output-elsewhere" / "1.mhd").read_text() == "volume"
+    assert (tmp_path / "publish-elsewhere" / "publish.json").exists()
+    assert (app / "output").is_symlink()
+
+
 def test_nothing_to_do_is_no_error(run_script: RunScript, app: Path) -> None:
     code, printed = run_script(FAILING.format(failure="raise clara.NothingToDo('no liver')"))
     assert code == 99
