@@ -18,7 +18,7 @@ import re
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, DirectoryPath, ValidationError
 
 from clara_ops.localkube.errors import ImageMapError
 
@@ -41,12 +41,12 @@ class Image(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: tuple[Path, ...] = ()
+    path: tuple[DirectoryPath, ...] = ()
     env: dict[str, str] = {}
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     workdir: Path | None = None
-    folders: tuple[Path, ...] = ()
+    folders: tuple[DirectoryPath, ...] = ()
 
     def environment(self) -> dict[str, str]:
         """The variables of the image: PATH, HOME, LANG and its own."""
@@ -92,7 +92,7 @@ def read_image_map(path: Path) -> ImageMap:
     """Read the file.
 
     Raises:
-        ImageMapError: it is not there, not YAML, or has an unknown key.
+        ImageMapError: it is not there, not YAML, has an unknown key, or names a folder that is not there.
     """
     try:
         return ImageMap.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})

@@ -40,6 +40,7 @@ class Node:
         self._waiting: dict[str, Json] = {}
         self._running: dict[str, _Running] = {}
         self._removals: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def resume(self) -> None:
         """Take up the pods that an earlier server has left."""
@@ -86,7 +87,12 @@ class Node:
             running.worker.retry()
 
     async def shut_down(self, grace: float) -> None:
-        """End all pods; each gets its own grace, at most `grace` seconds."""
+        """End all pods; each gets its own grace, at most `grace` seconds. None starts any more."""
+        for stored in self._waiting.values():
+            current = self._store.pods.get(*key_of(stored))
+            self.set_status(stored, {**current["status"], **SHUTDOWN.failure()})
+        self._waiting.clear()
+        self._closed = True
         for running in self._running.values():
             running.worker.stop(min(grace, running.worker.pod.spec.grace), SHUTDOWN)
         await asyncio.gather(*(running.task for running in self._running.values()))
@@ -120,16 +126,18 @@ class Node:
         self._store.events.create(event)
 
     def _schedule(self) -> None:
+        if self._closed:
+            return
         uids = list(self._waiting)
         pods = [parse_pod(self._waiting[uid]) for uid in uids]
-        verdicts = schedule([pod.spec.requests() for pod in pods], self._free(), self._machine.capacity)
-        for uid, pod, verdict in zip(uids, pods, verdicts, strict=True):
+        shortages = schedule([pod.spec.requests() for pod in pods], self._free(), self._machine.capacity)
+        for uid, pod, lacking in zip(uids, pods, shortages, strict=True):
             stored = self._waiting[uid]
             missing = self._missing_claim(pod)
             if missing is not None:
                 self._unschedulable(stored, f'persistentvolumeclaim "{missing}" not found')
-            elif verdict.short_of:
-                insufficient = ", ".join(f"1 Insufficient {resource}" for resource in verdict.short_of)
+            elif lacking:
+                insufficient = ", ".join(f"1 Insufficient {resource}" for resource in lacking)
                 self._unschedulable(stored, f"0/1 nodes are available: {insufficient}.")
             else:
                 del self._waiting[uid]

@@ -87,13 +87,15 @@ async def start(launch: Launch) -> tuple[Process, bool]:
 
 
 def _spawn(launch: Launch) -> tuple[subprocess.Popen[bytes], bool]:
-    sandbox = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(SANDBOX)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={},
-        start_new_session=True,
-    )
+    with Path(launch.folder, "sandbox.stderr").open("wb") as errors:
+        sandbox = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(SANDBOX)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={},
+            start_new_session=True,
+        )
     if sandbox.stdin is None or sandbox.stdout is None:
         raise RuntimeError("subprocess made no pipes")
     with sandbox.stdin, sandbox.stdout:

@@ -21,6 +21,10 @@ class Outcome:
     reason: str
     message: str
 
+    def failure(self) -> Json:
+        """What of a status says it."""
+        return {"phase": "Failed", "reason": self.reason, "message": self.message}
+
 
 def waiting(reason: str, message: str = "") -> Json:
     """State of a container that does not run yet."""
@@ -82,7 +86,7 @@ def pending_status(before: Json, unschedulable: str = "") -> Json:
 
 def pod_status(spec: PodSpec, uid: str, states: Mapping[str, Json], before: Json, outcome: Outcome | None) -> Json:
     """The status of a pod that has a place. `outcome` is given once all containers have ended."""
-    phase = "Failed" if outcome else phase_of(spec, states)
+    phase = "Failed" if outcome is not None else phase_of(spec, states)
     initialized = all(states[item.name].get("terminated", {}).get("exitCode") == 0 for item in spec.init_containers)
     ready = phase == "Running" and all("running" in states[item.name] for item in spec.containers)
     not_ready = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(phase, "ContainersNotReady")
@@ -94,7 +98,7 @@ def pod_status(spec: PodSpec, uid: str, states: Mapping[str, Json], before: Json
     ]
     status = {
         "phase": phase,
-        **({"reason": outcome.reason, "message": outcome.message} if outcome else {}),
+        **(outcome.failure() if outcome is not None else {}),
         "conditions": conditions,
         "hostIP": NODE_ADDRESS,
         "podIP": NODE_ADDRESS,

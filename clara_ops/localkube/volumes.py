@@ -32,17 +32,9 @@ class PodFolders:
         """Of one container: lock, log, exit record, termination log."""
         return self.path / "containers" / name
 
-    def volume(self, name: str) -> Path:
-        """An emptyDir, ConfigMap or Secret."""
-        return self.path / "volumes" / name
-
-    def memory(self, name: str) -> Path:
-        """An emptyDir with medium Memory."""
-        return self.shared_memory / name
-
     @property
     def shared_memory(self) -> Path:
-        """The folder of all emptyDirs with medium Memory; ours alone by the pod's uid."""
+        """The folder of all emptyDirs with medium Memory, for our user only."""
         return (_SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else self.path) / f"localkube-{self.uid}"
 
     def remove(self) -> None:
@@ -61,15 +53,17 @@ def prepare_volume(volume: Volume, folders: PodFolders, claims: Mapping[str, Pat
     """
     if volume.persistent_volume_claim is not None:
         return claims[volume.persistent_volume_claim.claim_name]
-    if volume.empty_dir is not None and volume.empty_dir.medium == "Memory":
-        folder = folders.memory(volume.name)
-    else:
-        folder = folders.volume(volume.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    if volume.empty_dir is not None:
-        folder.chmod(0o777)
-    else:
-        _write_config(volume, folder, lookup)
+    in_memory = volume.empty_dir is not None and volume.empty_dir.medium == "Memory"
+    folder = (folders.shared_memory if in_memory else folders.path / "volumes") / volume.name
+    try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        if volume.empty_dir is not None:
+            folder.chmod(0o777)
+        else:
+            _write_config(volume, folder, lookup)
+    except OSError as error:
+        raise NotReady("FailedMount", f'MountVolume.SetUp failed for volume "{volume.name}" : {error}') from error
     return folder
 
 

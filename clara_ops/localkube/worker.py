@@ -17,6 +17,7 @@ from clara_ops.localkube.logs import LogQuery, read_log
 from clara_ops.localkube.machine import Machine
 from clara_ops.localkube.model import GPU, Container, Pod
 from clara_ops.localkube.process import Exit, Launch, Process
+from clara_ops.localkube.sandbox import START_ERROR
 from clara_ops.localkube.status import LOST, Outcome, first_states, pod_status, running, states_in, terminated, waiting
 from clara_ops.localkube.volumes import Mount, PodFolders, link_app_dir, mounts, prepare_volume
 
@@ -64,6 +65,7 @@ class PodWorker:
         self._processes: dict[str, Process] = {}
         self._outcome: Outcome | None = None
         self._stopping = False
+        self._killed = False
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -93,6 +95,7 @@ class PodWorker:
         self._wake.set()
 
     def _kill(self) -> None:
+        self._killed = True
         for running_process in self._processes.values():
             running_process.kill()
 
@@ -124,13 +127,18 @@ class PodWorker:
         folder = self._place.folders.container(container.name)
         found = process.find(folder)
         if found is None and "waiting" in self._states[container.name]:
-            found = await self._start(container, sources)
+            try:
+                found = await self._start(container, sources)
+            except OSError as error:
+                found = Exit(START_ERROR, "StartError", str(error), 0, time.time())
             if found is None:
                 return False
         if isinstance(found, Process):
             self._processes[container.name] = found
             if self._stopping:
                 found.terminate()
+            if self._killed:
+                found.kill()
             found = await found.wait()
             del self._processes[container.name]
         end = found or Exit(LOST, "ContainerStatusUnknown", "The container's parent process is gone", 0, time.time())
@@ -141,6 +149,7 @@ class PodWorker:
         launch = await self._until_ready(lambda: self._launch(container, sources), container)
         if launch is None:
             return None
+        self._warn(container)
         started, runs = await process.start(launch)
         if runs:
             self._set(container, running(time.time()))
@@ -148,6 +157,14 @@ class PodWorker:
         else:
             self._reporter.event("Warning", "Failed", f"Error: container {container.name} did not start", container)
         return started
+
+    def _warn(self, container: Container) -> None:
+        if self._machine.images.find(container.image) is None:
+            text = f'"{container.image}" is not in the image map; its command runs in the stages\' environment'
+            self._reporter.event("Warning", "UnknownImage", text, container)
+        if not self._machine.isolated and container.volume_mounts:
+            text = f"this machine gives no mount namespace: {names.APP_DIR} leads to links instead of mounts"
+            self._reporter.event("Warning", "MountsNotIsolated", text, container)
 
     def _launch(self, container: Container, sources: Mapping[str, Path]) -> Launch:
         image = self._image(container)
@@ -191,8 +208,6 @@ class PodWorker:
                 "stage's catalogue entry a command: (it then runs in the stages' environment), or add the image to "
                 "the image map, or run the workflow on a cluster",
             )
-        text = f'"{container.image}" is not in the image map; its command runs in the stages\' environment'
-        self._reporter.event("Warning", "UnknownImage", text, container)
         return images.default
 
     def _pod_with_status(self) -> Json:
@@ -200,8 +215,6 @@ class PodWorker:
 
     def _environment_without_mounts(self, folder: Path, env: Mapping[str, str], found: list[Mount]) -> dict[str, str]:
         link_app_dir(folder / "app", env.get(names.APP_DIR, APP_DIR), found)
-        text = f"this kernel gives no mount namespace: {names.APP_DIR} leads to links instead of mounts"
-        self._reporter.event("Warning", "MountsNotIsolated", text)
         temporary = [("TMPDIR", mount.source) for mount in found if mount.target == "/tmp"]
         return {names.APP_DIR: str(folder / "app"), **dict(temporary)}
 
@@ -220,15 +233,19 @@ class PodWorker:
 
     async def _until_ready(self, attempt: Callable[[], T], container: Container | None) -> T | None:
         """What `attempt` gives, tried again whenever configuration changes; None when the pod is stopped before."""
+        told = ""
         while not self._stopping:
             try:
                 return attempt()
             except NotReady as problem:
                 if container is not None:
                     self._set(container, waiting(problem.reason, problem.message))
-                    self._reporter.event("Warning", "Failed", f"Error: {problem.reason}: {problem.message}", container)
-                else:
-                    self._reporter.event("Warning", problem.reason, problem.message)
+                if problem.message != told:
+                    told = problem.message
+                    reason, text = (
+                        ("Failed", f"Error: {problem.reason}: {told}") if container else (problem.reason, told)
+                    )
+                    self._reporter.event("Warning", reason, text, container)
             self._wake.clear()
             await self._wake.wait()
         return None

@@ -97,7 +97,7 @@ def suppress_not_found() -> Iterator[None]:
 
 
 def _kinds() -> list[Any]:
-    kubernetes = pytest.param("kubernetes", marks=[pytest.mark.kube, pytest.mark.xdist_group("kubernetes")])
+    kubernetes = pytest.param("kubernetes", marks=pytest.mark.kube)
     return ["localkube", *([kubernetes] if "KUBECONFIG" in os.environ else [])]
 
 
