@@ -1,6 +1,7 @@
 """Reading the headers of a folder of files, whatever they are called: images, and what is set aside."""
 
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,7 +12,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from clara_ops.imaging import planes
-from clara_ops.imaging.errors import BrokenFile
+from clara_ops.imaging.errors import BrokenFile, MissingCodec
 from clara_ops.imaging.frames import Frame, Instance, PixelFormat, SetAside
 
 UNREADABLE = (
@@ -27,6 +28,7 @@ UNREADABLE = (
     TypeError,
     ValueError,
     struct.error,
+    zlib.error,
 )
 """What pydicom raises on a file that is damaged: it has no one error for that."""
 
@@ -73,7 +75,7 @@ def scan_folder(folder: Path) -> Scan:
     """Read the header of every file below a folder; names say nothing, hidden files are left out.
 
     Raises:
-        BrokenFile: a file is DICOM, but its header cannot be read.
+        BrokenFile, MissingCodec: as `read_header` does.
     """
     instances, set_aside = [], []
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
@@ -90,6 +92,7 @@ def read_header(path: Path) -> Instance | SetAside:
 
     Raises:
         BrokenFile: it is DICOM, but its header cannot be read.
+        MissingCodec: it is an image in a transfer syntax that nobody here knows.
     """
     with path.open("rb") as file:
         start = file.read(132)
@@ -163,6 +166,10 @@ def _concatenation(dataset: Dataset) -> tuple[str, int] | None:
 
 def _pixel_format(dataset: Dataset, file: BinaryIO) -> PixelFormat:
     transfer_syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian))
+    if not transfer_syntax.is_transfer_syntax:
+        raise MissingCodec(
+            f"{file.name}: there is no decoder for transfer syntax {transfer_syntax}; send it uncompressed"
+        )
     keyword, vr, offset = "PixelData", "OW", None
     if transfer_syntax != DeflatedExplicitVRLittleEndian:
         keyword, vr, offset = _pixel_element(file, transfer_syntax)
