@@ -53,6 +53,9 @@ locks: ## Lock anew what pyproject.toml asks for
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml \
 	  --extra workflow --extra listener --extra stages --extra inference --extra localkube --extra cli --extra dev \
 	  -o requirements/clara.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml \
+	  --extra workflow --extra listener --extra stages --extra inference -c requirements/clara.txt \
+	  -o requirements/image.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  requirements/triton.in -o requirements/triton.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-deps \
