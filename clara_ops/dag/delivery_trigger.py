@@ -16,7 +16,7 @@ class DeliveryTrigger(BaseTrigger):
     """Fires with the ids of the deliveries when none is being sent any more; waits for a listener that is down."""
 
     def __init__(self, delivery_ids: Sequence[str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.delivery_ids = list(delivery_ids)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -29,7 +29,7 @@ class DeliveryTrigger(BaseTrigger):
         for delivery_id in self.delivery_ids:
             while await self._is_open(listener, delivery_id):
                 await asyncio.sleep(_POLL_SECONDS)
-        yield TriggerEvent(self.delivery_ids)
+        yield TriggerEvent(self.delivery_ids)  # type: ignore[no-untyped-call]
 
     async def _is_open(self, listener: Listener, delivery_id: str) -> bool:
         try:

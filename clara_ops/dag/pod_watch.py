@@ -15,9 +15,11 @@ from urllib3.exceptions import HTTPError
 
 _START_SECONDS = 20
 _END_SECONDS = 5
+_CONNECT_SECONDS = 10
+_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 
 
-class WatchingPodManager(PodManager):
+class WatchingPodManager(PodManager):  # type: ignore[misc]  # the provider is not typed
     """The operator's pod manager, with a watch in front of each of its waits."""
 
     async def await_pod_start(
@@ -32,7 +34,7 @@ class WatchingPodManager(PodManager):
         if not super().container_is_running(pod, container_name):
             return False
         self._watch_until(pod, lambda seen: not container_is_running(seen, container_name), _END_SECONDS)
-        return super().container_is_running(pod, container_name)
+        return bool(super().container_is_running(pod, container_name))
 
     def await_pod_completion(
         self, pod: V1Pod, istio_enabled: bool = False, container_name: str = "base", do_xcom_push: bool = False
@@ -50,6 +52,7 @@ class WatchingPodManager(PodManager):
                 namespace=pod.metadata.namespace,
                 field_selector=f"metadata.name={pod.metadata.name}",
                 timeout_seconds=seconds,
+                _request_timeout=(_CONNECT_SECONDS, seconds + _CONNECT_SECONDS),
             ):
                 if event["type"] == "DELETED" or reached(event["object"]):
                     return
@@ -64,6 +67,3 @@ def _has_left_pending(pod: V1Pod) -> bool:
         return True
     waiting = [status.state.waiting for status in pod.status.container_statuses or [] if status.state]
     return any(state is not None and state.reason in _TROUBLE for state in waiting)
-
-
-_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})

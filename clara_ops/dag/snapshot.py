@@ -45,10 +45,10 @@ def take_snapshot(folder: Path, catalogues: Sequence[Path]) -> Snapshot:
             problems.extend(error.problems)
     problems.extend(duplicates(workflow for workflow, _ in written))
     broken = {problem.file for problem in problems}
-    good = {workflow.name: source for workflow, source in written if source.file not in broken}
-    files = {f"{WORKFLOW_FOLDER}/{name}.yaml": source.text for name, source in good.items()}
+    good = {workflow.name: source.text for workflow, source in written if source.file not in broken}
+    files = {f"{WORKFLOW_FOLDER}/{name}.yaml": text for name, text in good.items()}
     files[CATALOGUE_FILE] = catalogue_text(catalogue)
-    files |= group_stubs(good)
+    files |= group_stubs(good, files[CATALOGUE_FILE])
     files |= dict(broken_stub(file, (item for item in problems if item.file == file)) for file in broken)
     return Snapshot(_version(files), files, tuple(Path(source.file) for source in sources))
 

@@ -32,7 +32,7 @@ _SPARE_SECONDS = 60
 _POLL_SECONDS = 5
 
 
-class StageOperator(KubernetesPodOperator):
+class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provider is not typed
     """Runs one stage of a workflow as a pod.
 
     The only thing that is filled in at run time is the payload: `args` and `env` of a workflow are data, and are never

@@ -18,6 +18,7 @@ _GROUPS = 32
 
 _GROUP_STUB = """\
 # Airflow DAGs out of workflow files, written by the bundle: change the workflow files instead.
+# State of the files: {digest}
 from clara_ops.dag.stubs import load_stub
 
 globals().update(load_stub(__file__, {names!r}))
@@ -55,20 +56,30 @@ def load_stub(stub: str, names: Sequence[str]) -> dict[str, DAG]:
     }
 
 
-def group_stubs(names: Iterable[str]) -> dict[str, str]:
-    """Stubs for workflows, by file name. A workflow is always in the same one, whatever others there are."""
+def group_stubs(texts: Mapping[str, str], catalogue: str) -> dict[str, str]:
+    """Stubs for workflows, by file name.
+
+    A workflow is always in the same stub, whatever others there are: runs look for it there, in their own version. A
+    stub changes with what its DAGs are made of, since Airflow parses it again only then.
+
+    Args:
+        texts: the text of each workflow's file, by the workflow's name.
+        catalogue: the text of the catalogue.
+    """
     groups: dict[str, list[str]] = {}
-    for name in sorted(names):
+    for name in sorted(texts):
         group = int.from_bytes(sha256(name.encode()).digest()[:2]) % _GROUPS
         groups.setdefault(f"workflows_{group:02}.py", []).append(name)
-    return {file: _GROUP_STUB.format(names=members) for file, members in groups.items()}
+    return {
+        file: _GROUP_STUB.format(names=names, digest=_digest(catalogue, *(texts[name] for name in names)))
+        for file, names in groups.items()
+    }
 
 
 def broken_stub(file: str, problems: Iterable[Problem]) -> tuple[str, str]:
     """File name and text of the stub that tells Airflow what is wrong with a file."""
     lines = "\n".join(f"    {problem!r}," for problem in sorted(set(problems)))
-    digest = sha256(file.encode()).hexdigest()[:8]
-    return f"broken_{Path(file).stem}_{digest}.py", _BROKEN_STUB.format(file=file, problems=lines)
+    return f"broken_{Path(file).stem}_{_digest(file)}.py", _BROKEN_STUB.format(file=file, problems=lines)
 
 
 def catalogue_text(catalogue: Catalogue) -> str:
@@ -83,3 +94,7 @@ def read_catalogue_file(folder: Path) -> Mapping[str, CatalogueEntry]:
     """The catalogue that the bundle keeps."""
     entries = json.loads((folder / CATALOGUE_FILE).read_text(encoding="utf-8"))
     return {name: CatalogueEntry.model_validate(entry) for name, entry in entries.items()}
+
+
+def _digest(*texts: str) -> str:
+    return sha256("\0".join(texts).encode()).hexdigest()[:16]

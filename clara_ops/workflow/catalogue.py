@@ -99,7 +99,7 @@ class CatalogueEntry(FileModel):
         driver: False for a container that knows nothing of us: an init container then empties its output for a retry.
         map: a MONAI application package: folders and variables are those of that format, and `driver` is off.
         models: names of the Triton models that it needs.
-        retries: how often a failed try is repeated, with a pause that grows.
+        retries: how often a failed try is repeated, with a pause that grows; a worker that was killed needs one too.
         security_context: laid over the container's restricted security context, for a foreign image.
         priority_class: False leaves PriorityClass `clara-<priority>` out of the pod.
     """
@@ -124,7 +124,7 @@ class CatalogueEntry(FileModel):
     resources: Resources = Resources()
     env: Environment = Field(default_factory=dict)
     models: tuple[StrictStr, ...] = ()
-    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    retries: Annotated[int, Field(ge=1, le=10)] = 2
     security_context: Mapping[str, Any] = Field(default_factory=dict)
     priority_class: StrictBool = True
 

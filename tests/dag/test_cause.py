@@ -1,0 +1,90 @@
+"""Why a stage failed, told by what Kubernetes says of its pod."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from kubernetes.client import ApiClient, V1Pod
+
+from clara_ops.dag.cause import cause_of, exit_code_of
+from clara_ops.dag.errors import DeadlineExceeded, ImageUnavailable, OutOfMemory, PodLost, StageError, StageInputRefused
+
+OWN_WORDS = AirflowException("Pod x returned a failure.")
+
+
+def pod(status: dict[str, Any], **metadata: Any) -> V1Pod:
+    """A pod as the API server's JSON has it."""
+    container = {"name": "base", "resources": {"limits": {"memory": "2Gi"}}}
+    data = {
+        "metadata": {"name": "p", **metadata},
+        "spec": {"containers": [container], "activeDeadlineSeconds": 300},
+        "status": status,
+    }
+    return ApiClient().deserialize(SimpleNamespace(data=json.dumps(data)), "V1Pod")
+
+
+def ended(code: int, reason: str = "Error", message: str | None = None) -> dict[str, Any]:
+    state = {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+    return {"phase": "Failed", "containerStatuses": [status_of("base", state)]}
+
+
+def waiting(reason: str, message: str) -> dict[str, Any]:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"phase": "Pending", "containerStatuses": [status_of("base", state)]}
+
+
+def status_of(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "state": state, "image": "tool:1", "imageID": "", "ready": False, "restartCount": 0}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (ended(65, message="no CT\n"), StageInputRefused, "refused its input: no CT"),
+        (ended(1, message="boom\n"), StageError, "failed with exit code 1: boom"),
+        (ended(2), StageError, "failed with exit code 2: it left no message"),
+        (ended(137, "OOMKilled"), OutOfMemory, r"more memory than its limit \(2Gi\)"),
+        ({**ended(143), "reason": "DeadlineExceeded"}, DeadlineExceeded, "longer than its 300 s"),
+        (
+            {"phase": "Failed", "reason": "Evicted", "message": "disk pressure"},
+            PodLost,
+            r"lost \(Evicted\): disk pressure",
+        ),
+        ({"phase": "Failed", "reason": "NodeLost"}, PodLost, "lost"),
+        ({"phase": "Unknown"}, PodLost, "deleted from outside, or its node is gone"),
+        (
+            waiting("ImagePullBackOff", "not found"),
+            ImageUnavailable,
+            r"'tool:1' cannot be pulled \(ImagePullBackOff\): not found",
+        ),
+        ({"phase": "Pending"}, StageError, "did not run: Pod x returned a failure"),
+    ],
+)
+def test_each_cause_has_its_class_and_its_words(status: dict[str, Any], kind: type[Exception], words: str) -> None:
+    cause = cause_of("ai", pod(status), OWN_WORDS)
+    assert type(cause) is kind
+    with pytest.raises(kind, match=f"stage 'ai'.*{words}"):
+        raise cause
+
+
+def test_a_pod_that_is_being_deleted_was_lost() -> None:
+    lost = pod({"phase": "Running"}, deletionTimestamp="2026-01-01T00:00:00Z")
+    assert type(cause_of("ai", lost, OWN_WORDS)) is PodLost
+
+
+def test_no_pod_at_all() -> None:
+    assert "no pod could be started" in str(cause_of("ai", None, OWN_WORDS))
+    assert exit_code_of(None) is None
+
+
+def test_the_exit_code_is_that_of_the_stage_not_of_a_sidecar() -> None:
+    status = ended(99)
+    status["containerStatuses"].insert(0, status_of("istio-proxy", {"terminated": {"exitCode": 0}}))
+    assert exit_code_of(pod(status)) == 99
+
+
+def test_only_a_refusal_is_never_tried_again() -> None:
+    kinds = (StageInputRefused, StageError, OutOfMemory, DeadlineExceeded, PodLost, ImageUnavailable)
+    assert [kind for kind in kinds if issubclass(kind, AirflowFailException)] == [StageInputRefused]
