@@ -94,7 +94,7 @@ def _image(geometry: Geometry, storage: Storage, identity: Identity, number: int
     image.ReferringPhysicianName = image.PositionReferenceIndicator = image.Manufacturer = ""
     image.SeriesNumber, image.InstanceNumber = 7, number
     image.KVP = image.AcquisitionNumber = ""
-    image.BodyPartExamined = "ABDOMEN"
+    image.BodyPartExamined, image.PatientPosition = "ABDOMEN", "HFS"
     image.ImagePositionPatient = [f"{x:.8g}" for x in geometry.position(index)]
     image.ImageOrientationPatient = [f"{x:.8g}" for x in (*geometry.row_direction, *geometry.column_direction)]
     image.PixelSpacing = list(geometry.pixel_spacing)
