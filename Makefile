@@ -22,7 +22,7 @@ test: setup-tests lint types quick e2e ## Everything that needs no cluster: lint
 
 quick: setup ## The tests that need no servers
 	$(CLARA)/python -m pytest tests -q -m "not e2e and not kube and not airflow" -n 2
-	$(AIRFLOW)/python -m pytest tests/dag -q -m "airflow and not e2e and not kube"
+	$(AIRFLOW)/python -m pytest tests/dag tests/localkube -q -m "airflow and not e2e and not kube"
 
 e2e: setup-tests ## The tests that start real peers: Airflow, Triton, Orthanc, DCMTK, Chromium
 	$(CLARA)/python -m pytest tests -q -m "e2e and not airflow and not kube"
