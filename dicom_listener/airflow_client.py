@@ -94,7 +94,7 @@ class AirflowClient:
         answer = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
-        state = str(_ok(answer, "reading the run")["state"])
+        state = str(_ok(answer, "reading the run").get("state"))
         return DagRun(state, self._failed_task(dag_id, run_id) if state == "failed" else None)
 
     def check(self) -> str:

@@ -16,13 +16,14 @@ Source = tuple[str, str]
 
 @dataclass(frozen=True)
 class Association:
-    """One association that we accepted; `opened` is the time of day, seconds since 1970."""
+    """One association that we accepted; `opened` is the time of day, `since` the time of the registry's clock."""
 
     id: str
     called_ae: str
     calling_ae: str
     address: str
     opened: float
+    since: float
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1), compare=False, repr=False)
 
     @property
@@ -33,12 +34,15 @@ class Association:
 
 @dataclass
 class _Carried:
-    """What is known of a group since this process started."""
+    """What is known of a group since this process started.
+
+    `broken_off`: when an association that carried it ended without a release, if no later one made up for it.
+    """
 
     last: float
+    broken_off: float | None = None
     by_association: Counter[str] = field(default_factory=Counter)
     sources: set[Source] = field(default_factory=set)
-    broken_off: bool = False
 
 
 class Associations:
@@ -57,7 +61,7 @@ class Associations:
         """Note an association that is being accepted."""
         with self._lock:
             name = f"{self._prefix}-{next(self._counter):x}"
-            association = Association(name, called_ae, calling_ae, address, time.time())
+            association = Association(name, called_ae, calling_ae, address, time.time(), self._clock())
             self._open[name] = association
             return association
 
@@ -88,10 +92,14 @@ class Associations:
         with self._lock:
             if self._open.pop(association.id, None) is None:
                 return set(), False
-            self._closed_at[association.source] = self._clock()
+            now = self._clock()
+            self._closed_at[association.source] = now
             carried = [group for group in self._groups.values() if association.id in group.by_association]
             for group in carried:
-                group.broken_off = group.broken_off or ending != "released"
+                if ending != "released":
+                    group.broken_off = now
+                elif group.broken_off is not None and group.broken_off <= association.since:
+                    group.broken_off = None
             touched = {number for number, group in self._groups.items() if association.source in group.sources}
             if not touched:
                 del self._closed_at[association.source]
@@ -101,10 +109,10 @@ class Associations:
         """The evidence for a group; of one that was received before this process started, quiet time starts now."""
         with self._lock:
             now = self._clock()
-            group = self._groups.setdefault(group_id, _Carried(now, broken_off=True))
+            group = self._groups.setdefault(group_id, _Carried(now, broken_off=now))
             still_open = any(item.source in group.sources for item in self._open.values())
             released_for = None
-            if not still_open and not group.broken_off:
+            if not still_open and group.broken_off is None:
                 released_for = now - max(self._closed_at.get(source, now) for source in group.sources)
             batched = any(count > 1 for count in group.by_association.values())
             return Traffic(now - group.last, released_for, batched)

@@ -10,7 +10,7 @@ from functools import partial
 from clara_ops.contract.states import SeriesState
 from dicom_listener.associations import Association, Associations, Ending
 from dicom_listener.completion import Policy, decide, evidence
-from dicom_listener.config import CalledAE, Config
+from dicom_listener.config import Config
 from dicom_listener.gaps import Gaps, find_gaps
 from dicom_listener.journal import Journal
 from dicom_listener.journal.groups import (
@@ -39,6 +39,7 @@ class Completer:
         journal: Journal,
         live: LiveConfig,
         associations: Associations,
+        wake: Callable[[], None],
         on_runs: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -49,7 +50,7 @@ class Completer:
         self._clock = clock
         self._lock = threading.Lock()
         self._due: dict[int, float] = {}
-        self.wake: Callable[[], None] = lambda: None
+        self._wake = wake
         for group in journal.read(receiving_groups):
             self._due[group.id] = clock()
 
@@ -60,7 +61,7 @@ class Completer:
             if new:
                 self._due[group_id] = self._clock()
         if new:
-            self.wake()
+            self._wake()
 
     def association_ended(self, association: Association, ending: Ending) -> None:
         """An association ended: judge the groups of its sender at once."""
@@ -69,7 +70,7 @@ class Completer:
             for group_id in touched:
                 self._due[group_id] = self._clock()
         if touched:
-            self.wake()
+            self._wake()
         if carried:
             note = partial(end_association, association=association.id, closed=time.time(), ended=ending)
             self._journal.write(note)
@@ -164,6 +165,5 @@ def close_group(
 
 
 def _policy(config: Config, ae_title: str) -> Policy:
-    called = config.called(ae_title) or CalledAE.model_validate({"ae-title": ae_title})
     grouping = config.grouping(ae_title)
-    return Policy(called.timeout, grouping.settle, grouping.missing)
+    return Policy(config.rules_for(ae_title).timeout, grouping.settle, grouping.missing)

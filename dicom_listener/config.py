@@ -230,6 +230,10 @@ class Config(_Section):
         """The AE title that a sender called, if it is ours."""
         return next((called for called in self.dicom.scp.ae_titles if called.ae_title == ae_title), None)
 
+    def rules_for(self, ae_title: str) -> CalledAE:
+        """The entry of an AE title; the defaults for one that a reload has taken away."""
+        return self.called(ae_title) or CalledAE.model_validate({"ae-title": ae_title})
+
     def grouping(self, ae_title: str) -> Grouping:
         """How an AE title groups: its own entry, else `default`, else the built-in one."""
         chosen = self.clara.grouping.get(ae_title) or self.clara.grouping.get("default")

@@ -7,6 +7,7 @@ from functools import partial
 
 from clara_ops.contract.states import RunState
 from dicom_listener.airflow_client import AirflowClient, DagRun
+from dicom_listener.backoff import retry_delay
 from dicom_listener.errors import AirflowError
 from dicom_listener.journal import Journal
 from dicom_listener.journal.runs import Run, move_run, runs_in, settle_delivered
@@ -26,6 +27,7 @@ class Follower:
         self._airflow = airflow
         self._clock = clock
         self._due: dict[str, float] = {}
+        self._failing_since: float | None = None
 
     def step(self) -> float:
         """Ask for the runs that are due; answers the seconds until the next one is."""
@@ -38,11 +40,17 @@ class Follower:
             try:
                 self._ask(run)
             except AirflowError as error:
-                log.warning("Airflow not asked", extra={"reason": str(error)})
-                return _SHORTEST
+                return self._wait_for_airflow(error)
+            self._failing_since = None
             age = max(0.0, time.time() - (run.triggered or run.created))
             self._due[run.run_id] = self._clock() + min(max(age * _AGE_SHARE, _SHORTEST), _LONGEST)
         return max(0.0, min(self._due.values(), default=self._clock() + _LONGEST) - self._clock())
+
+    def _wait_for_airflow(self, error: AirflowError) -> float:
+        if self._failing_since is None:
+            log.warning("runs cannot be followed", extra={"reason": str(error)})
+            self._failing_since = self._clock()
+        return retry_delay(self._clock() - self._failing_since)
 
     def _ask(self, run: Run) -> None:
         found = self._airflow.dag_run(run.dag_id or "", run.run_id)

@@ -68,7 +68,7 @@ class Intake:
     def store(self, association: Association, received: Received) -> StoreStatus:
         """Store one instance. Success means that bytes and row survive a power cut."""
         config = self._live.current
-        called = config.called(association.called_ae) or CalledAE.model_validate({"ae-title": association.called_ae})
+        called = config.rules_for(association.called_ae)
         try:
             header = read_header(received.data, received.transfer_syntax)
         except DatasetError as error:
@@ -88,7 +88,7 @@ class Intake:
         except (OSError, sqlite3.Error) as error:
             self._spool.discard(Path(arrival.path))
             return _refuse(association, StoreStatus.OUT_OF_RESOURCES, f"not stored: {error}")
-        if recorded.status is Status.KEPT and recorded.group_id is not None:
+        if recorded.status in (Status.KEPT, None):
             self._associations.carried(association, recorded.group_id)
             self._on_kept(recorded.group_id)
         return StoreStatus.SUCCESS

@@ -4,7 +4,7 @@ import logging
 import socket
 import threading
 import time
-from typing import Final, cast
+from typing import cast
 
 from pydicom.uid import UID
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, _config, evt
@@ -24,8 +24,6 @@ from dicom_listener.intake import Intake, Received, StoreStatus
 from dicom_listener.live_config import LiveConfig
 
 log = logging.getLogger(__name__)
-
-_NO_SUCCESS_YET: Final = StoreStatus.OUT_OF_RESOURCES
 
 
 class Receiver:
@@ -117,7 +115,7 @@ class Receiver:
             association = self._known.get(event.assoc)
         request = cast(C_STORE, event.request)
         if association is None or request.DataSet is None:
-            return _NO_SUCCESS_YET
+            return int(StoreStatus.CANNOT_UNDERSTAND)
         received = Received(
             sop_class=str(request.AffectedSOPClassUID),
             sop_instance=str(request.AffectedSOPInstanceUID),

@@ -101,6 +101,8 @@ def _start_run(database: sqlite3.Connection, workflow: str, ae_title: str, value
     group = find_group(database, ae_title, value)
     if group is None:
         raise SeriesNotFound(f"AE title {ae_title} received nothing of {value}")
+    if group.instances == 0:
+        raise Conflict(f"{value}: {group.reason}; there is nothing to run a workflow on")
     mappings = config.mappings(ae_title)
     mapped = [mapping for mapping in mappings if mapping.workflow == workflow] or list(mappings)
     start = Start(workflow, mapped[0].destination_name if mapped else None)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 from pynetdicom import AE, _config, build_context, evt
 from pynetdicom.association import Association
@@ -50,7 +50,7 @@ def find_dicom_files(folder: Path) -> list[DicomFile]:
         if not path.is_file():
             continue
         try:
-            meta = dcmread(path, stop_before_pixels=True, specific_tags=[]).file_meta
+            meta = read_file_meta_info(path)
             found.append(
                 DicomFile(
                     path,

@@ -65,18 +65,18 @@ class Service:
             log.warning("files that were never acknowledged were set aside", extra={"count": orphans})
         self._airflow = AirflowClient(config.services.platform_endpoint, config.clara.airflow)
         self._associations = Associations()
-        follow = Worker("follow", Follower(self._journal, self._airflow).step, self._on_death)
-        trigger = Worker(
-            "trigger", Trigger(self._journal, self._airflow, places.data, follow.wake).step, self._on_death
+        complete, trigger, follow, deliver = (threading.Event() for _ in range(4))
+        completer = Completer(self._journal, live, self._associations, complete.set, trigger.set)
+        steps = (
+            ("complete", completer.step, complete),
+            ("trigger", Trigger(self._journal, self._airflow, places.data, follow.set).step, trigger),
+            ("follow", Follower(self._journal, self._airflow).step, follow),
+            ("deliver", Deliverer(self._journal, live, places.data).step, deliver),
         )
-        deliver = Worker("deliver", Deliverer(self._journal, live, places.data).step, self._on_death)
-        completer = Completer(self._journal, live, self._associations, trigger.wake)
-        complete = Worker("complete", completer.step, self._on_death)
-        completer.wake = complete.wake
-        self._workers = (complete, trigger, follow, deliver)
+        self._workers = [Worker(name, step, bell, self._on_death) for name, step, bell in steps]
         intake = Intake(self._journal, spool, live, self._associations, completer.instance_kept)
         self._receiver = Receiver(live, intake, self._associations, completer)
-        requests = Requests(self._journal, live, places.data, trigger.wake, deliver.wake)
+        requests = Requests(self._journal, live, places.data, trigger.set, deliver.set)
         self._api = _ApiServer(
             uvicorn.Config(
                 make_api(self._journal, requests, places.data, self._token, self._not_ready),

@@ -14,7 +14,7 @@ from dicom_listener.airflow_client import AirflowClient
 from dicom_listener.backoff import retry_delay
 from dicom_listener.errors import AirflowError, AirflowRefused
 from dicom_listener.journal import Journal
-from dicom_listener.journal.runs import Run, mark_triggered, move_run, note_reason, run_instances, runs_in
+from dicom_listener.journal.runs import Run, hold_pending, mark_triggered, move_run, run_instances, runs_in
 from dicom_listener.payloads import build_payload
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Trigger:
         self._not_before[run.workflow] = now + retry_delay(now - since)
         if reason != run.reason:
             log.warning("run held", extra={"run": run.run_id, "reason": reason})
-            self._journal.write(partial(note_reason, run_id=run.run_id, reason=reason, now=time.time()))
+            self._journal.write(partial(hold_pending, workflow=run.workflow, reason=reason, now=time.time()))
 
     def _move(self, run: Run, state: RunState, reason: str) -> None:
         log.error("run failed", extra={"run": run.run_id, "reason": reason})

@@ -11,12 +11,14 @@ _AFTER_JOURNAL_ERROR = 2.0
 
 
 class Worker:
-    """Calls `step` again and again; it answers the seconds until it wants to be called without being woken."""
+    """Calls `step` again and again: when `bell` is set, and after the seconds that the step asked for."""
 
-    def __init__(self, name: str, step: Callable[[], float], on_death: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, step: Callable[[], float], bell: threading.Event, on_death: Callable[[], None]
+    ) -> None:
         self._step = step
         self._on_death = on_death
-        self._woken = threading.Event()
+        self._bell = bell
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -24,15 +26,12 @@ class Worker:
         """Begin."""
         self._thread.start()
 
-    def wake(self) -> None:
-        """There is something to do now."""
-        self._woken.set()
-
     def stop(self, patience: float) -> None:
         """End after the step that is being done, waiting at most `patience` seconds for it."""
         self._stopping = True
-        self._woken.set()
-        self._thread.join(patience)
+        self._bell.set()
+        if self._thread.ident is not None:
+            self._thread.join(patience)
 
     def is_alive(self) -> bool:
         """Whether the thread still works."""
@@ -41,8 +40,8 @@ class Worker:
     def _run(self) -> None:
         try:
             while not self._stopping:
-                self._woken.clear()
-                self._woken.wait(self._try_step())
+                self._bell.clear()
+                self._bell.wait(self._try_step())
         finally:
             if not self._stopping:
                 self._on_death()

@@ -55,20 +55,14 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Recorded:
-    """`existing` is the path of an instance of that UID that was there first: then nothing was recorded."""
+    """What became of an arrival; `existing` is the path of an instance of that UID that was there first.
+
+    Where there is one, nothing was recorded, and `status` is None.
+    """
 
     status: Status | None
-    group_id: int | None = None
+    group_id: int
     existing: str | None = None
-
-
-def find_instance(database: sqlite3.Connection, ae_title: str, sop_uid: str) -> str | None:
-    """Path in the spool of the instance of that UID that counts."""
-    row = database.execute(
-        "SELECT path FROM instances WHERE sop_uid = ? AND ae_title = ? AND status NOT IN ('conflict', 'replaced')",
-        (sop_uid, ae_title),
-    ).fetchone()
-    return None if row is None else str(row["path"])
 
 
 def find_conflicts(database: sqlite3.Connection, ae_title: str, sop_uid: str) -> list[str]:
@@ -82,32 +76,34 @@ def find_conflicts(database: sqlite3.Connection, ae_title: str, sop_uid: str) ->
 
 def record_instance(database: sqlite3.Connection, arrival: Arrival) -> Recorded:
     """Record an instance whose UID was not seen before; when it was after all, record nothing and name the other."""
-    existing = find_instance(database, arrival.ae_title, arrival.sop_uid)
+    existing = database.execute(
+        "SELECT path, group_id FROM instances "
+        "WHERE sop_uid = ? AND ae_title = ? AND status NOT IN ('conflict', 'replaced')",
+        (arrival.sop_uid, arrival.ae_title),
+    ).fetchone()
     if existing is not None:
-        return Recorded(None, existing=existing)
+        return Recorded(None, int(existing["group_id"]), str(existing["path"]))
     if _is_own(database, arrival.sop_uid):
-        _insert(database, arrival, Status.OWN, None, None)
-        return Recorded(Status.OWN)
+        return _record_apart(database, arrival, Status.OWN, "our own result, sent back to us")
     if arrival.ignored:
-        _insert(database, arrival, Status.IGNORED, None, None)
-        return Recorded(Status.IGNORED)
+        return _record_apart(database, arrival, Status.IGNORED, "only SOP classes that the AE title ignores")
     return _record_in_group(database, arrival)
 
 
 def record_conflict(database: sqlite3.Connection, arrival: Arrival) -> Recorded:
     """Record other content under a UID that is there already; it is shown, and part of no run."""
-    group = _find_group(database, arrival)
-    group_id = None if group is None else int(group["id"])
-    _insert(database, arrival, Status.CONFLICT, group_id, None)
-    return Recorded(Status.CONFLICT, group_id)
+    return _record_apart(database, arrival, Status.CONFLICT, "")
 
 
 def record_replacement(database: sqlite3.Connection, arrival: Arrival) -> Recorded:
     """Record content that takes the place of what came earlier under the same UID."""
-    database.execute(
-        "UPDATE instances SET status = 'replaced' WHERE sop_uid = ? AND ae_title = ? AND status IN ('kept', 'aside')",
+    replaced = database.execute(
+        "UPDATE instances SET status = 'replaced' "
+        "WHERE sop_uid = ? AND ae_title = ? AND status IN ('kept', 'aside') RETURNING group_id",
         (arrival.sop_uid, arrival.ae_title),
-    )
+    ).fetchall()
+    for row in replaced:
+        database.execute("UPDATE groups SET instances = instances - 1 WHERE id = ?", (row["group_id"],))
     return record_instance(database, arrival)
 
 
@@ -132,47 +128,47 @@ def _is_own(database: sqlite3.Connection, sop_uid: str) -> bool:
 
 def _find_group(database: sqlite3.Connection, arrival: Arrival) -> sqlite3.Row | None:
     row: sqlite3.Row | None = database.execute(
-        "SELECT id, state, generation FROM groups WHERE ae_title = ? AND level = ? AND value = ?",
+        "SELECT id, state, generation, instances FROM groups WHERE ae_title = ? AND level = ? AND value = ?",
         (arrival.ae_title, arrival.level, arrival.group),
     ).fetchone()
     return row
 
 
+def _record_apart(database: sqlite3.Connection, arrival: Arrival, status: Status, reason: str) -> Recorded:
+    """Record an instance that is shown with its group, and moves it nowhere."""
+    group = _find_group(database, arrival)
+    group_id = _new_group(database, arrival, SeriesState.DISCARDED, reason) if group is None else int(group["id"])
+    _insert(database, arrival, status, group_id, None)
+    database.execute("UPDATE groups SET last_instance = ? WHERE id = ?", (arrival.received, group_id))
+    return Recorded(status, group_id)
+
+
 def _record_in_group(database: sqlite3.Connection, arrival: Arrival) -> Recorded:
     group = _find_group(database, arrival)
     if group is None:
-        group_id, generation = _new_group(database, arrival), 1
+        group_id, generation, decided = _new_group(database, arrival, SeriesState.RECEIVING, ""), 1, False
     else:
         group_id, generation = int(group["id"]), int(group["generation"])
-    decided = group is not None and group["state"] in (SeriesState.COMPLETE, SeriesState.DISCARDED)
+        decided = group["instances"] > 0 and group["state"] in (SeriesState.COMPLETE, SeriesState.DISCARDED)
     if decided and arrival.late == "aside":
-        _insert(database, arrival, Status.ASIDE, group_id, None)
-        return Recorded(Status.ASIDE, group_id)
-    if decided and arrival.late == "new-generation":
-        generation += 1
-    newest = _insert(database, arrival, Status.KEPT, group_id, generation)
+        return _record_apart(database, arrival, Status.ASIDE, "")
     reopened = not decided or arrival.late == "new-generation"
+    generation += decided and reopened
+    newest = _insert(database, arrival, Status.KEPT, group_id, generation)
     database.execute(
-        "UPDATE groups SET instances = instances + 1, last_instance = ?, newest = ?, generation = ?, calling_ae = ?, "
-        "state = CASE WHEN ? THEN ? ELSE state END, reason = CASE WHEN ? THEN '' ELSE reason END WHERE id = ?",
-        (
-            arrival.received,
-            newest,
-            generation,
-            arrival.calling_ae,
-            reopened,
-            SeriesState.RECEIVING,
-            reopened,
-            group_id,
-        ),
+        "UPDATE groups SET instances = instances + 1, last_instance = ?, newest = ?, generation = ?, calling_ae = ? "
+        "WHERE id = ?",
+        (arrival.received, newest, generation, arrival.calling_ae, group_id),
     )
+    if reopened:
+        database.execute("UPDATE groups SET state = ?, reason = '' WHERE id = ?", (SeriesState.RECEIVING, group_id))
     return Recorded(Status.KEPT, group_id)
 
 
-def _new_group(database: sqlite3.Connection, arrival: Arrival) -> int:
+def _new_group(database: sqlite3.Connection, arrival: Arrival, state: SeriesState, reason: str) -> int:
     cursor = database.execute(
         "INSERT INTO groups (ae_title, level, value, study_uid, series_uid, calling_ae, state, reason, generation, "
-        "instances, first_instance, last_instance, newest) VALUES (?, ?, ?, ?, ?, ?, ?, '', 1, 0, ?, ?, 0)",
+        "instances, first_instance, last_instance, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, 0)",
         (
             arrival.ae_title,
             arrival.level,
@@ -180,7 +176,8 @@ def _new_group(database: sqlite3.Connection, arrival: Arrival) -> int:
             arrival.study_uid,
             arrival.series_uid,
             arrival.calling_ae,
-            SeriesState.RECEIVING,
+            state,
+            reason,
             arrival.received,
             arrival.received,
         ),
@@ -189,7 +186,7 @@ def _new_group(database: sqlite3.Connection, arrival: Arrival) -> int:
 
 
 def _insert(
-    database: sqlite3.Connection, arrival: Arrival, status: Status, group_id: int | None, generation: int | None
+    database: sqlite3.Connection, arrival: Arrival, status: Status, group_id: int, generation: int | None
 ) -> int:
     database.execute(
         "INSERT OR IGNORE INTO associations (id, called_ae, calling_ae, address, opened) VALUES (?, ?, ?, ?, ?)",

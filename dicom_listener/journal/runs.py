@@ -58,13 +58,13 @@ def find_run(database: sqlite3.Connection, run_id: str) -> Run | None:
 
 def list_runs(database: sqlite3.Connection, limit: int) -> list[Run]:
     """The newest runs, newest first."""
-    return [Run(**row) for row in database.execute("SELECT * FROM runs ORDER BY created DESC LIMIT ?", (limit,))]
+    return [Run(**row) for row in database.execute("SELECT * FROM runs ORDER BY rowid DESC LIMIT ?", (limit,))]
 
 
 def runs_in(database: sqlite3.Connection, states: Sequence[RunState]) -> list[Run]:
     """Runs in one of the states, in the order in which they were made."""
     marks = ", ".join("?" * len(states))
-    rows = database.execute(f"SELECT * FROM runs WHERE state IN ({marks}) ORDER BY created, run_id", states)
+    rows = database.execute(f"SELECT * FROM runs WHERE state IN ({marks}) ORDER BY rowid", states)
     return [Run(**row) for row in rows]
 
 
@@ -79,10 +79,11 @@ def run_instances(database: sqlite3.Connection, run: Run) -> list[RunInstance]:
     return [RunInstance(**row) for row in rows]
 
 
-def note_reason(database: sqlite3.Connection, run_id: str, reason: str, now: float) -> None:
-    """Say why a run is where it is, without moving it."""
+def hold_pending(database: sqlite3.Connection, workflow: str, reason: str, now: float) -> None:
+    """Say why the pending runs of a workflow wait."""
     database.execute(
-        "UPDATE runs SET reason = ?, updated = ? WHERE run_id = ? AND reason != ?", (reason, now, run_id, reason)
+        "UPDATE runs SET reason = ?, updated = ? WHERE workflow = ? AND state = ? AND reason != ?",
+        (reason, now, workflow, RunState.PENDING, reason),
     )
 
 

@@ -48,10 +48,10 @@ CREATE TABLE instances (
   transfer_syntax TEXT NOT NULL,
   path TEXT NOT NULL UNIQUE,
   size INTEGER NOT NULL,
-  association TEXT NOT NULL,
+  association TEXT NOT NULL REFERENCES associations (id),
   received REAL NOT NULL,
   status TEXT NOT NULL,
-  group_id INTEGER,
+  group_id INTEGER NOT NULL REFERENCES groups (id),
   generation INTEGER,
   number INTEGER,
   position REAL,
@@ -66,7 +66,7 @@ CREATE UNIQUE INDEX one_kept_instance ON instances (ae_title, sop_uid)
   WHERE status IN ('kept', 'aside', 'ignored', 'own');
 
 CREATE TABLE decisions (
-  group_id INTEGER NOT NULL,
+  group_id INTEGER NOT NULL REFERENCES groups (id),
   generation INTEGER NOT NULL,
   decided REAL NOT NULL,
   state TEXT NOT NULL,
@@ -80,7 +80,7 @@ CREATE TABLE runs (
   workflow TEXT NOT NULL,
   dag_id TEXT,
   ae_title TEXT NOT NULL,
-  group_id INTEGER NOT NULL,
+  group_id INTEGER NOT NULL REFERENCES groups (id),
   group_value TEXT NOT NULL,
   generation INTEGER NOT NULL,
   newest INTEGER NOT NULL,

@@ -1,12 +1,13 @@
 """The journal's file: durable changes with group commit, and reads beside them."""
 
+import fcntl
 import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import IO, Generic, TypeVar
 
 from dicom_listener.errors import JournalError, ListenerError
 from dicom_listener.journal.schema import migrate
@@ -35,6 +36,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock_file = _lock(path)
         try:
             self._writer = _connect(path)
             migrate(self._writer)
@@ -76,6 +78,7 @@ class Journal:
         with self._commit_lock, self._read_lock:
             self._reader.close()
             self._writer.close()
+        self._lock_file.close()
 
     def _commit_waiting(self) -> None:
         with self._waiting_lock:
@@ -116,6 +119,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """Keep a second listener off; the kernel lets go of the lock when the process ends, however it ends."""
+    file = path.with_name(f"{path.name}.lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise JournalError(f"{path}: another listener works on this journal: stop it first") from error
+    return file
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,5 +1,6 @@
 """Fixtures of the listener's tests."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from http.server import ThreadingHTTPServer
@@ -9,7 +10,17 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.listener.peers import AirflowHandler, FakeAirflow, Listener, Pacs, configuration, free_port, start_pacs
+from tests.listener.peers import (
+    TOKEN,
+    AirflowHandler,
+    FakeAirflow,
+    Listener,
+    ListenerProcess,
+    Pacs,
+    configuration,
+    free_port,
+    start_pacs,
+)
 
 
 @pytest.fixture
@@ -34,20 +45,45 @@ def pacs() -> Iterator[Pacs]:
     server.shutdown()
 
 
+Make = Callable[..., Listener]
+
+
 @pytest.fixture
-def make_listener(tmp_path: Path, airflow: FakeAirflow, pacs: Pacs) -> Iterator[Callable[..., Listener]]:
+def write_config(tmp_path: Path, airflow: FakeAirflow, pacs: Pacs) -> Callable[..., Path]:
+    """Writes a configuration into a folder of its own; answers the folder."""
+    numbers = itertools.count()
+
+    def write(**changes: Any) -> Path:
+        folder = tmp_path / f"listener{next(numbers)}"
+        folder.mkdir()
+        (folder / "config.yaml").write_text(yaml.safe_dump(configuration(airflow.url, pacs.port, **changes)))
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def make_listener(write_config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Starts listeners in this process."""
+    yield from _maker(Listener, write_config, monkeypatch)
+
+
+@pytest.fixture
+def make_process(write_config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Starts listeners in processes of their own."""
+    yield from _maker(ListenerProcess, write_config, monkeypatch)
+
+
+def _maker(kind: type[Listener], write_config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    monkeypatch.setenv("CLARA_LISTENER_TOKEN", TOKEN)
     started: list[Listener] = []
 
     def make(**changes: Any) -> Listener:
-        folder = tmp_path / f"listener{len(started)}"
-        folder.mkdir()
-        (folder / "config.yaml").write_text(yaml.safe_dump(configuration(airflow.url, pacs.port, **changes)))
-        listener = Listener(folder)
-        listener.start()
+        listener = kind(write_config(**changes))
         started.append(listener)
+        listener.start()
         return listener
 
     yield make
     for listener in started:
-        if listener.process is not None and listener.process.poll() is None:
-            listener.stop()
+        listener.stop()

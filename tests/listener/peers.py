@@ -21,6 +21,9 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
 
+from dicom_listener.live_config import LiveConfig
+from dicom_listener.service import Places, Service
+
 WORKFLOW = "1db65f99-c9b7-4329-ab9c-d519e0557638"
 TOKEN = "test-token"
 ROOT = Path(__file__).parents[2]
@@ -59,6 +62,8 @@ class FakeAirflow:
         parts = path.split("/")
         if path == "/api/v2/dags":
             return 200, {"dags": self.dags if query.get("tags") == [WORKFLOW] else []}
+        if path == "/api/v2/version":
+            return 200, {"version": "3.3.2"}
         if len(parts) == 5:
             found = [dag for dag in self.dags if dag["dag_id"] == parts[4]]
             return (200, found[0]) if found else (404, {"detail": "not found"})
@@ -104,11 +109,12 @@ class AirflowHandler(BaseHTTPRequestHandler):
 
 @dataclass
 class Pacs:
-    """A storage SCP that keeps what it gets in memory; `status` is what it answers."""
+    """A storage SCP that keeps what it gets in memory; `status` is what it answers while it has room."""
 
     port: int
     received: list[Dataset] = field(default_factory=list)
     status: int = 0
+    room: int = 1000
 
 
 def free_port() -> int:
@@ -125,6 +131,8 @@ def start_pacs(peer: Pacs, classes: list[str] | None = None) -> Any:
     entity.add_supported_context("1.2.840.10008.1.1")
 
     def store(event: evt.Event) -> int:
+        if len(peer.received) >= peer.room:
+            return 0xA700
         if peer.status == 0:
             dataset = event.dataset
             dataset.file_meta = event.file_meta
@@ -174,40 +182,31 @@ def configuration(airflow_url: str, pacs_port: int, **changes: Any) -> dict[str,
 
 @dataclass
 class Listener:
-    """A listener in a process of its own, as users run it."""
+    """A listener in this process, with its folder; `config.yaml` in it is the configuration."""
 
     folder: Path
-    process: subprocess.Popen[bytes] | None = None
     dicom_port: int = 0
     api_url: str = ""
+    service: Service | None = None
 
     @property
     def data(self) -> Path:
         return self.folder / "data"
 
     def start(self) -> None:
-        ready = self.folder / "ready.json"
-        ready.unlink(missing_ok=True)
-        command = [sys.executable, "-c", "import sys; from dicom_listener.command import main; sys.exit(main())"]
-        options = {"--config": "config.yaml", "--data": "data", "--journal": "journal/journal.db"}
-        command += ["serve", "--ready-file", str(ready)]
-        for name, value in options.items():
-            command += [name, str(self.folder / value)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "CLARA_LISTENER_TOKEN": TOKEN}
-        with (self.folder / "log.jsonl").open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stderr=log)
-        wait_for(lambda: ready.exists() or self.process.poll() is not None, 20)
-        assert self.process.poll() is None, self.log()
-        facts = json.loads(ready.read_text())
+        places = Places(self.data, self.folder / "journal" / "journal.db", self.folder / "ready.json")
+        self.service = Service(LiveConfig(self.folder / "config.yaml"), places)
+        self.service.start()
+        self._read_ready_file()
+
+    def stop(self) -> None:
+        if self.service is not None:
+            self.service.close()
+            self.service = None
+
+    def _read_ready_file(self) -> None:
+        facts = json.loads((self.folder / "ready.json").read_text())
         self.dicom_port, self.api_url = facts["dicom_port"], facts["api_url"]
-
-    def stop(self, how: int = signal.SIGTERM) -> int:
-        assert self.process is not None
-        self.process.send_signal(how)
-        return self.process.wait(30)
-
-    def log(self) -> str:
-        return (self.folder / "log.jsonl").read_text()
 
     def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -223,6 +222,40 @@ class Listener:
 
     def series(self) -> list[dict[str, Any]]:
         return self.get("/v1/series")
+
+
+@dataclass
+class ListenerProcess(Listener):
+    """A listener in a process of its own, as users run it."""
+
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        ready = self.folder / "ready.json"
+        ready.unlink(missing_ok=True)
+        command = [sys.executable, "-c", "import sys; from dicom_listener.command import main; sys.exit(main())"]
+        options = {"--config": "config.yaml", "--data": "data", "--journal": "journal/journal.db"}
+        command += ["serve", "--ready-file", str(ready)]
+        for name, value in options.items():
+            command += [name, str(self.folder / value)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with (self.folder / "log.jsonl").open("ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stderr=log)
+        wait_for(lambda: ready.exists() or self.process.poll() is not None, 20)
+        assert self.process.poll() is None, self.log()
+        self._read_ready_file()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.end(signal.SIGTERM)
+
+    def end(self, how: int) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(30)
+
+    def log(self) -> str:
+        return (self.folder / "log.jsonl").read_text()
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 10) -> Any:

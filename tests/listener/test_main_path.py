@@ -13,6 +13,7 @@ from clara_ops.contract.payload import Manifest
 from tests.listener.peers import SERIES_B, WORKFLOW, abdomen_b, make_instance, make_series, new_series, send, wait_for
 
 
+@pytest.mark.e2e
 def test_series_by_storescu_triggers_its_workflow_within_a_second(make_listener, airflow):
     listener = make_listener(ae_titles=[{"ae-title": "CT_AI", "timeout": 60}])
     command = ["storescu", "-aet", "PACS", "-aec", "CT_AI", "-xv", "127.0.0.1", str(listener.dicom_port)]
@@ -95,7 +96,9 @@ def test_results_are_delivered_and_never_trigger_when_the_pacs_forwards_them(mak
     assert run["delivered"] is not None
 
     assert send(listener, [result]) == [0]
-    assert [row["series_uid"] for row in listener.series()] == [run["group"]]
+    shown = listener.get(f"/v1/series/{result.SeriesInstanceUID}")
+    assert (shown["state"], shown["reason"]) == ("discarded", "our own result, sent back to us")
+    assert listener.runs() == [run]
 
 
 def test_folder_without_dicom_is_skipped_with_the_reason(make_listener, airflow):
@@ -117,11 +120,13 @@ def test_failed_run_names_the_task(make_listener, airflow):
     assert listener.get(f"/v1/runs/{run_id}")["reason"] == "task ai-vnet failed"
 
 
+@pytest.mark.e2e
 def test_echo_with_echoscu(make_listener):
     listener = make_listener()
     subprocess.run(["echoscu", "-aet", "PACS", "-aec", "CT_AI", "127.0.0.1", str(listener.dicom_port)], check=True)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(("called", "calling", "said"), [("NOBODY", "PACS", "Called AE"), ("CT_AI", "X", "Calling AE")])
 def test_unknown_titles_are_rejected_with_the_standards_reason(make_listener, called, calling, said):
     listener = make_listener()
@@ -131,8 +136,8 @@ def test_unknown_titles_are_rejected_with_the_standards_reason(make_listener, ca
     assert f"{said} Title Not Recognized" in answer.stdout + answer.stderr
 
 
-def test_nothing_that_identifies_is_logged_or_named(make_listener, airflow):
-    listener = make_listener()
+def test_nothing_that_identifies_is_logged_or_named(make_process, airflow):
+    listener = make_process()
     send(listener, make_series(2))
     wait_for(lambda: airflow.runs)
     listener.stop()
