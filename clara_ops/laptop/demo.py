@@ -15,7 +15,7 @@ from clara_ops.contract.states import RunState
 from clara_ops.imaging.nifti_to_dicom import ct_series_from_nifti
 from clara_ops.laptop.check import Results, check_results
 from clara_ops.laptop.errors import LaptopError
-from clara_ops.laptop.follow import FollowedRun, ask_again, follow, runs_of
+from clara_ops.laptop.follow import FollowedRun, ask_for_run, follow, runs_of
 from clara_ops.laptop.pacs import send_series
 from clara_ops.laptop.picture import save_picture
 from clara_ops.laptop.servers import SCANNER_AE, Checkout, Laptop, Say, running
@@ -100,7 +100,7 @@ def wait_for_dag(laptop: Laptop, dag_id: str) -> None:
 
 
 def send_and_follow(laptop: Laptop, series: Series, say: Say) -> list[FollowedRun]:
-    """Send a series to the PACS and to the listener, and wait until all its runs ended."""
+    """Send a series to the PACS and to the listener, and wait until the runs of all mapped workflows ended."""
     before = runs_of(laptop, series.series_uid)
     sent_from = datetime.now(UTC)
     count = len(series.files)
@@ -109,8 +109,9 @@ def send_and_follow(laptop: Laptop, series: Series, say: Say) -> list[FollowedRu
             pass
         say(f"sent {series.name}: {count} instances to {called_ae}")
     if before:
-        say(f"{series.name} was here before: asking for its runs again")
-        ask_again(laptop, before)
+        say(f"{series.name} was here before, so nothing starts by itself: asking for new runs")
+        for workflow in laptop.checkout.workflows_of(CALLED_AE):
+            ask_for_run(laptop, workflow, CALLED_AE, series.series_uid)
     return follow(laptop, series.series_uid, sent_from, say)
 
 

@@ -50,13 +50,16 @@ def runs_of(laptop: Laptop, series_uid: str) -> list[dict[str, Any]]:
     return list(newest.values())
 
 
-def ask_again(laptop: Laptop, runs: Sequence[dict[str, Any]]) -> None:
-    """Ask the listener for the next generation of runs that were made before."""
-    for run in runs:
-        body = {"workflow": run["workflow"], "ae_title": run["ae_title"], "group": run["group"]}
-        answer = laptop.listener.post("/v1/runs", json=body)
-        if answer.is_error:
-            raise LaptopError(f"the listener makes no further run of {run['run_id']}: {answer.text}")
+def ask_for_run(laptop: Laptop, workflow: str, ae_title: str, series_uid: str) -> None:
+    """Ask the listener for a workflow's next run on a series that it has.
+
+    Raises:
+        LaptopError: the listener says no.
+    """
+    body = {"workflow": workflow, "ae_title": ae_title, "group": series_uid}
+    answer = laptop.listener.post("/v1/runs", json=body)
+    if answer.is_error:
+        raise LaptopError(f"the listener makes no run of '{workflow}' on series {series_uid}: {answer.text}")
 
 
 def follow(laptop: Laptop, series_uid: str, sent_from: datetime, say: Say) -> list[FollowedRun]:

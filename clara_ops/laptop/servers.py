@@ -55,6 +55,11 @@ class Checkout:
         """The mapping from AE titles to workflows."""
         return self.root / "helm" / "clara-platform" / "files" / "dicom-server-config.yaml"
 
+    def workflows_of(self, ae_title: str) -> list[str]:
+        """Ids or names of the workflows that an AE title starts, as the mapping has them."""
+        mapping = yaml.safe_load(self.listener_configuration.read_text())["workflows"]
+        return [str(entry["workflow"]) for entry in mapping if entry["clara-ae-title"] == ae_title]
+
     def binaries(self, environment: str) -> Path:
         """The programs of an environment."""
         return self.root / ".venvs" / environment / "bin"

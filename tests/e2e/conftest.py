@@ -26,10 +26,10 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
         yield started
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A clean checkout of what is committed, as a newcomer has it after `git clone`."""
-    folder = tmp_path / "clone"
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clean checkout of what is committed, as a newcomer has it after `git clone`; one for a test module."""
+    folder = tmp_path_factory.mktemp("newcomer") / "clone"
     subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(folder)], check=True)
     return folder
 
@@ -58,17 +58,17 @@ def new_series(tmp_path: Path) -> NewSeries:
     return make_series
 
 
-Make = Callable[..., str]
+Shell = Callable[..., str]
 
 
 @pytest.fixture
-def make() -> Make:
-    """Run make in a folder, as a user does; gives the output, and fails with it on another exit code than 0."""
+def shell() -> Shell:
+    """Run a command line in a folder, as a user does; gives the output, and fails with it on another exit code than 0."""
 
-    def run(folder: Path, *arguments: str, timeout: float = 900) -> str:
+    def run(folder: Path, command: str, timeout: float = 900) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         done = subprocess.run(
-            ["make", *arguments],
+            ["bash", "-euo", "pipefail", "-c", command],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -78,7 +78,7 @@ def make() -> Make:
             timeout=timeout,
             check=False,
         )
-        assert done.returncode == 0, f"make {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}"
+        assert done.returncode == 0, f"{command}: exit code {done.returncode}\n{done.stdout}"
         return done.stdout
 
     return run

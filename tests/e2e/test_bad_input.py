@@ -16,7 +16,7 @@ from clara_ops.laptop.airflow import COMPONENTS
 from clara_ops.laptop.check import check_results
 from clara_ops.laptop.demo import CALLED_AE, MAIN_MODALITIES, Series
 from clara_ops.laptop.errors import LaptopError
-from clara_ops.laptop.follow import FollowedRun, ask_again, follow, runs_of
+from clara_ops.laptop.follow import FollowedRun, ask_for_run, follow, runs_of
 from clara_ops.laptop.pacs import answers_echo, find_series, send_series
 from clara_ops.laptop.servers import SCANNER_AE, Laptop
 
@@ -136,7 +136,8 @@ def test_triton_down_fails_with_the_reason_and_the_run_can_be_asked_for_again(
     laptop.supervisor.start_again("triton")
     wait_for(laptop, (laptop.home.root / "triton.json").is_file, "Triton")
     again = datetime.now(UTC)
-    ask_again(laptop, runs_of(laptop, series.series_uid))
+    (workflow,) = laptop.checkout.workflows_of(CALLED_AE)
+    ask_for_run(laptop, workflow, CALLED_AE, series.series_uid)
     assert_delivered(laptop, series, the_run(laptop, series, again))
 
 
