@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from clara_ops.contract.documents import read_document
 from clara_ops.contract.errors import BadInput
 from clara_ops.contract.labels import LabelTable
 from clara_ops.contract.result import StageResult
+from clara_ops.contract.source import SourceMap
 from clara_ops.driver.folders import StageFolders
+from clara_ops.driver.outputs import SOURCE_SUFFIX
 from clara_ops.driver.progress import Progress
 from clara_ops.imaging.geometry import Grid, grid_of
 from clara_ops.imaging.label_table import write_label_table
 from clara_ops.imaging.metaimage import read_volume, write_volume
-from clara_ops.imaging.source_map import read_source_map
 from clara_ops.inference.client import TritonClient, triton_address
 from clara_ops.inference.description import ModelDescription
 from clara_ops.inference.grid import to_model_grid, to_source_grid
@@ -74,12 +76,7 @@ def _segment(
     path: Path, triton: TritonClient, model: ModelDescription, progress: Progress
 ) -> tuple[npt.NDArray[np.uint8], Grid]:
     """Labels (slices, rows, columns) of a volume, and its grid."""
-    source = read_source_map(path)
-    if source is not None and source.modality != model.input.modality:
-        raise WrongModality(
-            f"{path}: is {source.modality}, and model {model.name!r} was made for {model.input.modality}; "
-            "send this series to another workflow, or name a model for it with --model"
-        )
+    _check_modality(path, model)
     image = read_volume(path)
     grid = grid_of(image)
     voxels, model_grid = to_model_grid(image, model.input)
@@ -98,9 +95,19 @@ def _segment(
     return to_source_grid(labels, model_grid, grid), grid
 
 
+def _check_modality(path: Path, model: ModelDescription) -> None:
+    """Refuse a volume of the wrong modality; one without a source map was not DICOM, and its sender knows best."""
+    source = path.with_name(path.stem + SOURCE_SUFFIX)
+    if source.is_file() and (modality := read_document(SourceMap, source).modality) != model.input.modality:
+        raise WrongModality(
+            f"{path}: is {modality}, and model {model.name!r} was made for {model.input.modality}; "
+            "send this series to another workflow, or name a model for it with --model"
+        )
+
+
 def _measure(labels: npt.NDArray[np.uint8], grid: Grid, table: LabelTable) -> dict[str, float]:
     """For each label the number of its voxels, and their volume in ml."""
-    counts = np.bincount(labels.ravel(), minlength=256)
+    counts = np.sum([np.bincount(plane.ravel(), minlength=256) for plane in labels], axis=0)
     voxel_ml = float(abs(np.linalg.det(grid.affine()))) / 1000
     facts: dict[str, float] = {}
     for label in table.labels:
