@@ -63,7 +63,7 @@ Shell = Callable[..., str]
 
 @pytest.fixture
 def shell() -> Shell:
-    """Run a command line in a folder, as a user does; gives the output, and fails with it on another exit code than 0."""
+    """Run a command line in a folder, as a user does; gives the output, and fails with it when the command does."""
 
     def run(folder: Path, command: str, timeout: float = 900) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}

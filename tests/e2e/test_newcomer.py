@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
 from clara_ops.laptop.servers import USUAL_PORTS
 from clara_ops.laptop.setup import ROOT
-from PIL import Image
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
