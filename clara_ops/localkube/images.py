@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, DirectoryPath, ValidationError
 
 from clara_ops.localkube.errors import ImageMapError
 
+_NAME = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 _REFERENCE = re.compile(
-    r"(?P<repository>[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\.[a-z0-9]+)*(?::\d+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
-    r"(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@[A-Za-z0-9]+:[0-9a-f]{32,})?"
+    rf"(?P<repository>(?:[A-Za-z0-9.-]+(?::\d+)?/)?{_NAME}(?:/{_NAME})*)(?::\w[\w.-]{{0,127}})?(?:@\w+:[0-9a-f]{{32,}})?"
 )
 _BASE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -45,15 +45,17 @@ class Node:
     def resume(self) -> None:
         """Take up the pods that an earlier server has left."""
         for stored in sorted(self._store.pods.all(), key=lambda item: item["metadata"]["creationTimestamp"]):
-            if stored["spec"].get("nodeName") is None:
-                self._waiting[stored["metadata"]["uid"]] = stored
-            elif stored["status"]["phase"] not in TERMINAL:
-                gpus = stored["metadata"].get("annotations", {}).get(GPU_ANNOTATION, "")
+            metadata = stored["metadata"]
+            if stored["status"]["phase"] in TERMINAL:
+                if "deletionTimestamp" in metadata:
+                    self._remove(stored)
+            elif "nodeName" not in stored["spec"]:
+                self._waiting[metadata["uid"]] = stored
+            else:
+                gpus = metadata.get("annotations", {}).get(GPU_ANNOTATION, "")
                 worker = self._start(stored, [int(index) for index in gpus.split(",") if index])
-                if "deletionTimestamp" in stored["metadata"]:
-                    worker.stop(stored["metadata"]["deletionGracePeriodSeconds"])
-            elif "deletionTimestamp" in stored["metadata"]:
-                self._remove(stored)
+                if "deletionTimestamp" in metadata:
+                    worker.stop(metadata["deletionGracePeriodSeconds"])
         self._schedule()
 
     def create(self, stored: Json) -> Json:

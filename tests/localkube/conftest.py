@@ -33,6 +33,7 @@ class Server:
 
     def start(self, *options: str) -> None:
         """Start it, and wait until it is ready."""
+        self.kubeconfig.unlink(missing_ok=True)
         self.claim.mkdir(exist_ok=True)
         images = self.folder / "images.yaml"
         images.write_text('images:\n  stages: {entrypoint: [/bin/echo], command: ["from the image"]}\n')

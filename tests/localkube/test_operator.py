@@ -165,7 +165,7 @@ def test_a_try_after_a_lost_worker_takes_up_the_running_pod(server, pods):
 
 
 def test_killing_the_task_ends_the_pod(server, pods):
-    operator = operator_for(server, "echo $$ > /data/pid; exec sleep 600", container=_data())
+    operator = operator_for(server, "echo $$$$ > /data/pid; exec sleep 600", container=_data())
     operator.pod = operator.get_or_create_pod(operator.build_pod_request_obj(context_of("stage")), context_of("stage"))
     server.wait(operator.pod.metadata.name, lambda pod: pod.status.phase == "Running")
     operator.on_kill()
