@@ -68,6 +68,19 @@ class Frame:
     moments: tuple[tuple[str, str], ...]
     pixels: PixelFormat
 
+    def __str__(self) -> str:
+        """The file, and the frame in it, for a message."""
+        return f"{self.path}{self._suffix}"
+
+    @property
+    def name(self) -> str:
+        """The same without the folder."""
+        return f"{self.path.name}{self._suffix}"
+
+    @property
+    def _suffix(self) -> str:
+        return "" if self.number is None else f" frame {self.number}"
+
 
 @dataclass(frozen=True)
 class Instance:

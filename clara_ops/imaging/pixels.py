@@ -47,12 +47,12 @@ def check_pixels(frame: Frame) -> None:
     pixels = frame.pixels
     if pixels.samples_per_pixel != 1 or pixels.photometric_interpretation not in _GREY:
         raise UnsupportedPixels(
-            f"{frame.path}: pixels are {pixels.photometric_interpretation} of {pixels.samples_per_pixel} values each, "
+            f"{frame}: pixels are {pixels.photometric_interpretation} of {pixels.samples_per_pixel} values each, "
             "but a volume needs one grey value (MONOCHROME1 or MONOCHROME2); leave this series out"
         )
     if not _is_defined_layout(pixels):
         raise UnsupportedPixels(
-            f"{frame.path}: {pixels.keyword} with {pixels.bits_allocated} bits allocated, {pixels.bits_stored} stored, "
+            f"{frame}: {pixels.keyword} with {pixels.bits_allocated} bits allocated, {pixels.bits_stored} stored, "
             f"high bit {pixels.high_bit}, pixel representation {pixels.pixel_representation}: "
             "not a layout of DICOM PS3.5 section 8.1.1; send the instance again from its source"
         )
@@ -75,11 +75,11 @@ def _check_codec(frame: Frame) -> None:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
         raise MissingCodec(
-            f"{frame.path}: there is no decoder for transfer syntax {syntax.name} ({syntax}); send it uncompressed"
+            f"{frame}: there is no decoder for transfer syntax {syntax.name} ({syntax}); send it uncompressed"
         ) from error
     if not decoder.is_available:
         wanted = "; ".join(decoder.missing_dependencies)
-        raise MissingCodec(f"{frame.path}: no codec for {syntax.name} is installed; it needs one of: {wanted}")
+        raise MissingCodec(f"{frame}: no codec for {syntax.name} is installed; it needs one of: {wanted}")
 
 
 def values_dtype(frames: Sequence[Frame]) -> npt.DTypeLike:
@@ -110,9 +110,9 @@ def frame_values(frame: Frame, dtype: npt.DTypeLike) -> Values:
         stored = (low + high) - stored.astype(np.int64)
     if frame.pixels.modality_lut:
         stored = apply_modality_lut(stored, pydicom.dcmread(frame.path, stop_before_pixels=True))
-        return _narrow(stored, frame.path.name) if dtype == np.int16 else stored.astype(np.float32)
+        return _narrow(stored, frame.name) if dtype == np.int16 else stored.astype(np.float32)
     if dtype == np.int16:
-        return _narrow(stored.astype(np.int64) * int(frame.slope) + int(frame.intercept), frame.path.name)
+        return _narrow(stored.astype(np.int64) * int(frame.slope) + int(frame.intercept), frame.name)
     rescaled: npt.NDArray[np.float32] = (stored * np.float64(frame.slope) + frame.intercept).astype(np.float32)
     return rescaled
 
@@ -147,13 +147,13 @@ def decode_frame(frame: Frame) -> npt.NDArray[Any]:
             return _decode(frame, file.read(), frame.number)
     except (*UNREADABLE, RuntimeError) as error:
         raise BrokenPixels(
-            f"{frame.path}: its pixels cannot be decoded ({type(error).__name__}: {error}); send the instance again"
+            f"{frame}: its pixels cannot be decoded ({type(error).__name__}: {error}); send the instance again"
         ) from error
 
 
 def _offset(frame: Frame) -> int:
     if frame.pixels.offset is None:
-        raise BrokenPixels(f"{frame.path}: has no Pixel Data; send the instance again")
+        raise BrokenPixels(f"{frame}: has no Pixel Data; send the instance again")
     return frame.pixels.offset
 
 
@@ -209,4 +209,4 @@ def _decode(frame: Frame, source: bytes, number: int | None) -> npt.NDArray[Any]
 
 
 def _truncated(frame: Frame, what: str) -> TruncatedPixelData:
-    return TruncatedPixelData(f"{frame.path}: holds {what}; send the instance again")
+    return TruncatedPixelData(f"{frame}: holds {what}; send the instance again")

@@ -75,17 +75,13 @@ def place(frame: Frame) -> Slice:
             "Pixel Spacing": spacing,
         }
         missing = " and no ".join(name for name, value in attributes.items() if value is None)
-        raise MissingGeometry(
-            f"{frame.path}: has no {missing}: nobody can say where its voxels are; leave this series out"
-        )
+        raise MissingGeometry(f"{frame}: has no {missing}: nobody can say where its voxels are; leave this series out")
     if min(spacing) <= 0:
-        raise MissingGeometry(
-            f"{frame.path}: has Pixel Spacing {spacing}, which must be more than 0; leave this series out"
-        )
+        raise MissingGeometry(f"{frame}: has Pixel Spacing {spacing}, which must be more than 0; leave this series out")
     lengths = np.linalg.norm([row, column], axis=1)
     if np.abs(lengths - 1).max() > _RIGHT_ANGLE or abs(np.dot(row, column)) > _RIGHT_ANGLE:
         raise MissingGeometry(
-            f"{frame.path}: has Image Orientation (Patient) {row} {column}, which are not two unit vectors "
+            f"{frame}: has Image Orientation (Patient) {row} {column}, which are not two unit vectors "
             "at right angles; leave this series out"
         )
     return Slice(frame, np.array(position), np.array(row), np.array(column), spacing)
@@ -108,8 +104,7 @@ def stack_slices(slices: Sequence[Slice]) -> Stack:
     """
     if len(slices) < 2:
         raise SingleSlice(
-            f"{slices[0].frame.path}: is the only slice of its volume, and a volume needs at least two; "
-            "send the others too"
+            f"{slices[0].frame}: is the only slice of its volume, and a volume needs at least two; send the others too"
         )
     row, column = _right_angled(slices[0].row_direction, slices[0].column_direction)
     normal = np.cross(row, column)
@@ -142,7 +137,7 @@ def _check_repeats(ordered: Sequence[Slice], steps: Array) -> None:
     if steps.min() < SAME_POSITION_MM:
         first = int(steps.argmin())
         raise AmbiguousSeries(
-            f"{ordered[first].frame.path} and {ordered[first + 1].frame.path}: are at one position, "
+            f"{ordered[first].frame} and {ordered[first + 1].frame}: are at one position, "
             "and nothing in their headers tells them apart; send the series again, each slice once"
         )
 
@@ -156,7 +151,7 @@ def _shear(slices: Sequence[Slice], offsets: Array, distances: Array, normal: Ar
     if scatter.max() > tolerance:
         worst = int(scatter.argmax())
         raise ScatteredSlices(
-            f"{slices[worst].frame.path}: lies {scatter[worst]:.2f} mm beside the line through the other slices' "
+            f"{slices[worst].frame}: lies {scatter[worst]:.2f} mm beside the line through the other slices' "
             "corners; the slices of one volume have to be stacked in a straight line"
         )
     return per_mm * spacing if np.linalg.norm(drift, axis=1).max() > tolerance else None

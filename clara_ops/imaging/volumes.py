@@ -141,7 +141,7 @@ def _refuse_gaps(series: Series, stack: Stack) -> None:
     if not stack.gaps:
         return
     found = "; ".join(
-        f"{gap.distance:.2f} mm between {stack.frames[gap.after - 1].path.name} and {stack.frames[gap.after].path.name}"
+        f"{gap.distance:.2f} mm between {stack.frames[gap.after - 1].name} and {stack.frames[gap.after].name}"
         for gap in stack.gaps[:_SHOWN]
     )
     more = f"; and {len(stack.gaps) - _SHOWN} more" if len(stack.gaps) > _SHOWN else ""
