@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pydicom
-from pydicom.uid import generate_uid
-
+from bench.series import new_series
 from bench.timing import STAGES, Timing, table, timing
-from clara_ops.laptop.demo import CALLED_AE, MAIN_WORKFLOW, Series, read_series, wait_for_dag
+from clara_ops.laptop.demo import CALLED_AE, MAIN_WORKFLOW, Series, wait_for_dag
 from clara_ops.laptop.follow import follow
 from clara_ops.laptop.pacs import send_series
 from clara_ops.laptop.servers import SCANNER_AE, Checkout, Laptop, running
@@ -43,18 +41,6 @@ def measure(laptop: Laptop, series: Series) -> Timing:
     tasks = laptop.airflow.task_instances(followed.dag_id, followed.run_id)
     logs = laptop.home.data / "payloads" / followed.run_id / "logs"
     return timing(run, tasks, {stage: (logs / f"{stage}.events.jsonl").read_text() for stage in STAGES})
-
-
-def new_series(folder: Path) -> Series:
-    """abdomen_b under new UIDs."""
-    folder.mkdir(parents=True)
-    study_uid, series_uid = generate_uid(), generate_uid()
-    for path in sorted((ROOT / "tests" / "data" / "abdomen_b").glob("*.dcm")):
-        instance = pydicom.dcmread(path)
-        instance.StudyInstanceUID, instance.SeriesInstanceUID = study_uid, series_uid
-        instance.SOPInstanceUID = instance.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        instance.save_as(folder / path.name)
-    return read_series("abdomen_b", folder)
 
 
 if __name__ == "__main__":

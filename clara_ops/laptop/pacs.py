@@ -49,7 +49,7 @@ class Pacs:
 
 
 def pacs_program(
-    folder: Path, ae_title: str, dicom_port: int, http_port: int, peers: dict[str, int]
+    folder: Path, ae_title: str, dicom_port: int, http_port: int, peers: dict[str, int], *, any_host: bool = False
 ) -> tuple[Program, Pacs]:
     """The PACS that this machine can run, its files in `folder`.
 
@@ -59,6 +59,7 @@ def pacs_program(
         dicom_port: where it listens for DICOM.
         http_port: where Orthanc shows its page.
         peers: AE title and port of those on this machine who may talk to it.
+        any_host: others may store too, whatever their address: for pods of a test cluster on this machine.
     """
     folder.mkdir(parents=True, exist_ok=True)
     orthanc = find_program("Orthanc")
@@ -71,9 +72,9 @@ def pacs_program(
         "DicomAet": ae_title,
         "DicomPort": dicom_port,
         "DicomCheckCalledAet": True,
-        "DicomCheckModalityHost": True,
+        "DicomCheckModalityHost": not any_host,
         "DicomAlwaysAllowEcho": True,
-        "DicomAlwaysAllowStore": False,
+        "DicomAlwaysAllowStore": any_host,
         "DicomModalities": {
             name: {"AET": name, "Host": LOOPBACK, "Port": port, "AllowGet": True} for name, port in peers.items()
         },
@@ -116,7 +117,9 @@ def answers_echo(pacs: Pacs) -> bool:
         association.release()
 
 
-def send_series(files: Sequence[Path], calling_ae: str, called_ae: str, port: int) -> Iterator[int]:
+def send_series(
+    files: Sequence[Path], calling_ae: str, called_ae: str, port: int, *, host: str = LOOPBACK
+) -> Iterator[int]:
     """Send DICOM files by C-STORE over one association, as they are; yields how many are sent so far.
 
     Raises:
@@ -128,10 +131,10 @@ def send_series(files: Sequence[Path], calling_ae: str, called_ae: str, port: in
     for sop_class, transfer_syntax in sorted(kinds):
         application.add_requested_context(sop_class, transfer_syntax)
     association = application.associate(
-        LOOPBACK, port, ae_title=called_ae, evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)]
+        host, port, ae_title=called_ae, evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)]
     )
     if not association.is_established:
-        raise LaptopError(f"{called_ae} on port {port} refused the association with {calling_ae}")
+        raise LaptopError(f"{called_ae} at {host}:{port} refused the association with {calling_ae}")
     try:
         for index, file in enumerate(files):
             status = association.send_c_store(pydicom.dcmread(file))

@@ -5,16 +5,13 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pydicom
 import pytest
-from pydicom.uid import generate_uid
 
-from clara_ops.laptop.demo import MAIN_WORKFLOW, Series, read_series, wait_for_dag
+from bench import series
+from clara_ops.laptop.demo import MAIN_WORKFLOW, Series, wait_for_dag
 from clara_ops.laptop.servers import Checkout, Laptop, running
 from clara_ops.laptop.setup import ROOT
 from clara_ops.laptop.state import Home
-
-ABDOMEN_B = ROOT / "tests" / "data" / "abdomen_b"
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +36,8 @@ NewSeries = Callable[..., Series]
 
 @pytest.fixture
 def new_series(tmp_path: Path) -> NewSeries:
-    """Makes copies of abdomen_b with UIDs of their own: `new_series(name, slices=None, **DICOM keyword to value)`."""
-
-    def make_series(name: str, *, slices: int | None = None, **changes: str) -> Series:
-        folder = tmp_path / name
-        folder.mkdir()
-        study_uid, series_uid = generate_uid(), generate_uid()
-        for path in sorted(ABDOMEN_B.glob("*.dcm"))[:slices]:
-            instance = pydicom.dcmread(path)
-            instance.StudyInstanceUID, instance.SeriesInstanceUID = study_uid, series_uid
-            instance.SOPInstanceUID = instance.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-            for keyword, value in changes.items():
-                setattr(instance, keyword, value)
-            instance.file_meta.MediaStorageSOPClassUID = instance.SOPClassUID
-            instance.save_as(folder / path.name)
-        return read_series(name, folder)
-
-    return make_series
+    """Makes copies of abdomen_b under UIDs of their own: `new_series(name, slices=None, **DICOM keyword to value)`."""
+    return lambda name, **changes: series.new_series(tmp_path / name, **changes)
 
 
 Shell = Callable[..., str]
