@@ -35,6 +35,8 @@ class SourceMap:
         pixel_spacing: (between rows, between columns) in mm, as the attribute Pixel Spacing has it.
         slice_spacing: distance of neighbouring slices along the normal, mm.
         shear: in-plane drift from slice to slice of a tilted gantry, mm, LPS; None for a right-angled grid.
+        resampled: the volume was interpolated between the slices (gaps, tilted gantry) and has a grid of its own; `slices`
+            are where the source's planes are, not the volume's.
     """
 
     DOCUMENT_VERSION: ClassVar[int] = 1
@@ -51,3 +53,4 @@ class SourceMap:
     slice_spacing: float
     slices: tuple[SourceSlice, ...]
     shear: Vector | None = None
+    resampled: bool = False

@@ -3,11 +3,14 @@
 import math
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from clara_ops.contract.source import SourceMap
 from clara_ops.imaging.errors import GridMismatch
 from clara_ops.imaging.geometry import Grid, grid_difference, grid_of, overlaps
+from clara_ops.imaging.source_map import plane_grids, source_grid
 
 _ROUNDING = 1e-6
 
@@ -93,3 +96,16 @@ def fit_to_grid(image: sitk.Image, grid: Grid, *, nearest: bool, where: str) -> 
     outside = 0.0 if nearest else float(sitk.GetArrayViewFromImage(image).min())
     fitted = resample_onto(image, grid, nearest=nearest, outside=outside)
     return sitk.GetArrayFromImage(fitted), difference
+
+
+def fit_to_source(
+    image: sitk.Image, source: SourceMap, *, nearest: bool, where: str
+) -> tuple[npt.NDArray[Any], str | None]:
+    """The voxels of a result on the planes of its source, as `fit_to_grid` gives them.
+
+    Where the volume was interpolated between the planes, each plane is cut out of the result at its own position.
+    """
+    if not source.resampled:
+        return fit_to_grid(image, source_grid(source), nearest=nearest, where=where)
+    planes = [fit_to_grid(image, grid, nearest=nearest, where=where)[0] for grid in plane_grids(source)]
+    return np.concatenate(planes), "the volume was interpolated between the slices"

@@ -1,5 +1,6 @@
 """`<name>.source.json` beside `<name>.mhd`: the DICOM series behind a volume, as a document and as a grid."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +33,14 @@ def read_source_map(volume: Path) -> SourceMap | None:
     return read_document(SourceMap, path) if path.is_file() else None
 
 
-def map_source(series: Series, stack: Stack, folder: Path) -> SourceMap:
+def map_source(series: Series, stack: Stack, folder: Path, *, resampled: bool = False) -> SourceMap:
     """The map of one volume.
 
     Args:
         series: that the stack belongs to.
         stack: the volume's planes.
         folder: of the DICOM files; the map names them relative to it.
+        resampled: the volume was interpolated between the planes.
     """
     row_direction, column_direction, _ = stack.grid.axes
     between_columns, between_rows, _ = stack.grid.spacing
@@ -55,6 +57,7 @@ def map_source(series: Series, stack: Stack, folder: Path) -> SourceMap:
         slice_spacing=stack.slice_spacing,
         slices=tuple(_source_slice(frame, folder) for frame in stack.frames),
         shear=stack.shear,
+        resampled=resampled,
     )
 
 
@@ -71,8 +74,18 @@ def _source_slice(frame: Frame, folder: Path) -> SourceSlice:
     )
 
 
+def plane_grids(source: SourceMap) -> tuple[Grid, ...]:
+    """The grid of each slice by itself, LPS mm, at its own position."""
+    grid = source_grid(source)
+    columns, rows, _ = grid.size
+    return tuple(replace(grid, size=(columns, rows, 1), origin=piece.position) for piece in source.slices)
+
+
 def source_grid(source: SourceMap) -> Grid:
-    """The grid of the series, LPS mm; its third axis leans where the gantry was tilted."""
+    """The grid of the series, LPS mm; its third axis leans where the gantry was tilted.
+
+    Where slices are missing, the grid goes on from the first one as if they were not.
+    """
     row, column = np.array(source.row_direction), np.array(source.column_direction)
     step = np.cross(row, column) * source.slice_spacing + np.array(source.shear or (0.0, 0.0, 0.0))
     distance = float(np.linalg.norm(step))

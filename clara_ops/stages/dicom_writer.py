@@ -27,7 +27,7 @@ from clara_ops.imaging.errors import MissingSource
 from clara_ops.imaging.label_table import check_labels, read_label_table
 from clara_ops.imaging.metaimage import read_volume
 from clara_ops.imaging.planes import values
-from clara_ops.imaging.resample import fit_to_grid
+from clara_ops.imaging.resample import fit_to_source
 from clara_ops.imaging.result_modules import ResultSeries
 from clara_ops.imaging.secondary_capture import overlay_images
 from clara_ops.imaging.segmentation import build_segmentation
@@ -92,7 +92,7 @@ def _read_result(path: Path, dicom: Path | None, manifest: Manifest | None) -> _
     table = read_label_table(path)
     source = _source_of(path, dicom)
     image = read_volume(path)
-    voxels, difference = fit_to_grid(image, source.grid, nearest=table is not None, where=str(path))
+    voxels, difference = fit_to_source(image, source.map, nearest=table is not None, where=str(path))
     if difference:
         logger.warning("%s: resampled onto the grid of its source: %s", path.name, difference)
     if table:

@@ -21,7 +21,7 @@ from clara_ops.imaging.errors import (
     SingleSlice,
 )
 from clara_ops.imaging.source_map import read_source_map, source_grid
-from tests.dicomgen.phantom import assert_is_the_body
+from tests.dicomgen.phantom import assert_is_the_body, value_at, voxel_centres
 from tests.dicomgen.series import Geometry, Identity, make_series, write_series
 from tests.dicomgen.stage import read_volume, read_volumes, run_reader
 
@@ -119,6 +119,61 @@ def test_missing_slices_are_refused_with_the_list(missing: list[int], tmp_path: 
     with pytest.raises(MissingSlices, match=r"2\.50 mm apart \(median\), but (5|7\.5)") as error:
         run_reader(tmp_path / "dicom", tmp_path / "out")
     assert str(error.value).count(" mm between ") == len({index - missing.index(index) for index in missing})
+
+
+@pytest.mark.parametrize("indices", [[0, 1, 2, 5, 6], [0, 3, 4, 5, 7, 8], [0, 1, 2.4, 3, 4.3, 5]])
+@pytest.mark.parametrize("geometry", ["axial", "oblique"])
+def test_gaps_are_filled_when_asked_for(indices: list[float], geometry: str, tmp_path: Path) -> None:
+    write_series(make_series(STACKS[geometry], indices=indices), tmp_path / "dicom")
+    volume = read_volume(tmp_path / "dicom", tmp_path / "out", "--gaps", "resample")
+    assert_is_the_body(volume, tolerance=1.1)
+    step = {"axial": 2.5, "oblique": 3.0}[geometry]
+    last = volume.TransformIndexToPhysicalPoint((0, 0, volume.GetSize()[2] - 1))
+    assert math.dist(last, volume.GetOrigin()) == pytest.approx(step * indices[-1])
+    assert volume.GetSpacing()[2] == pytest.approx(step, rel=0.15)
+    source = read_source_map(tmp_path / "out" / f"{SERIES}.mhd")
+    assert source is not None and source.resampled
+    assert len(source.slices) == len(indices)
+
+
+def test_gaps_are_kept_when_asked_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    images = make_series(indices=[0, 1, 2, 5, 6])
+    write_series(images, tmp_path / "dicom")
+    volume = read_volume(tmp_path / "dicom", tmp_path / "out", "--gaps", "keep")
+    assert (volume.GetSize()[2], volume.GetSpacing()[2]) == (5, 2.5)
+    assert "gaps at 1 places: keep" in caplog.text
+    source = read_source_map(tmp_path / "out" / f"{SERIES}.mhd")
+    assert source is not None and not source.resampled
+    assert [piece.position[2] for piece in source.slices] == [-100.0, -97.5, -95.0, -87.5, -85.0]
+    for index, image in enumerate(images):
+        stored = np.frombuffer(image.PixelData, "<u2").reshape(10, 12)
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(volume)[index], stored - 1024.0)
+
+
+@pytest.mark.parametrize("degrees", [15, -20])
+def test_a_tilted_gantry_is_straightened_when_asked_for(degrees: int, tmp_path: Path) -> None:
+    tilt = math.radians(degrees)
+    tilted = Geometry(column_direction=(0.0, math.cos(tilt), -math.sin(tilt)), step=(0.0, 0.0, 3.0), count=8)
+    write_series(make_series(tilted), tmp_path / "dicom")
+
+    volume = read_volume(tmp_path / "dicom", tmp_path / "out", "--tilt", "resample")
+
+    axes = np.array(volume.GetDirection()).reshape(3, 3)
+    np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-9)
+    voxels, centres = sitk.GetArrayFromImage(volume), voxel_centres(volume)
+    leaning = np.column_stack([[0.75, 0, 0], 1.5 * np.array(tilted.column_direction), tilted.step])
+    indices = (centres - tilted.origin) @ np.linalg.inv(leaning).T
+    inside = ((indices >= -1e-6) & (indices <= np.array([11, 9, 7]) + 1e-6)).all(axis=-1)
+    assert np.count_nonzero(inside) > 8 * 12 * 8
+    np.testing.assert_allclose(voxels[inside], value_at(centres)[inside], atol=0.51)
+    far = ((indices < -1) | (indices > np.array([12, 10, 8]))).any(axis=-1)
+    assert (voxels[far] == -1024).all()
+    corners = [tilted.points(index)[row, column] for index in (0, 7) for row in (0, 9) for column in (0, 11)]
+    for corner in corners:
+        index = volume.TransformPhysicalPointToContinuousIndex(corner.tolist())
+        assert all(-0.01 <= i <= count - 0.99 for i, count in zip(index, volume.GetSize(), strict=True))
+    source = read_source_map(tmp_path / "out" / f"{SERIES}.mhd")
+    assert source is not None and source.resampled and source.shear is not None
 
 
 def test_uneven_spacing_is_refused(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_declared_options_are_those_that_the_stage_takes(catalogue: Catalogue, n
     parser = argparse.ArgumentParser()
     importlib.import_module(f"clara_ops.stages.{name.replace('-', '_')}").add_arguments(parser)
     for option in catalogue[name].args or ():
-        value = {"flag": [], "integer": ["1"], "number": ["1.5"]}.get(option.type, ["x"])
+        value = {"flag": [], "integer": ["1"], "number": ["1.5"], "choice": option.choices[:1]}.get(option.type, ["x"])
         parser.parse_args([f"--{option.name}", *value])
     parser.parse_args(list(complete_args([], catalogue[name].args)))
 
