@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from clara_ops.contract.source import Vector
 from clara_ops.imaging.geometry import Grid, grid_of
 from clara_ops.imaging.metaimage import raw_path, read_volume, write_header, write_volume
+from clara_ops.imaging.resample import resample_onto
 from clara_ops.imaging.stacks import Stack
 
 
@@ -56,9 +57,7 @@ def straighten(path: Path, outside: float) -> None:
     """
     image = read_volume(path)
     grid = _upright(grid_of(image))
-    straight = sitk.Resample(
-        image, grid.size, sitk.Transform(), sitk.sitkLinear, grid.origin, grid.spacing, grid.direction, outside
-    )
+    straight = resample_onto(image, grid, nearest=False, outside=outside)
     write_volume(path, sitk.GetArrayViewFromImage(straight), grid)
 
 

@@ -1,6 +1,7 @@
 """Resampling between grids: to a spacing that a model wants, and back onto the grid of the source."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,14 +38,13 @@ def resample_to_spacing(
         ((extent - count * step) / 2 + step / 2) / old_step - 0.5
         for extent, count, step, old_step in zip(extents, size, spacing, image.GetSpacing(), strict=True)
     ]
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize(size)
-    resampler.SetOutputSpacing(spacing)
-    resampler.SetOutputOrigin(image.TransformContinuousIndexToPhysicalPoint(first_voxel))
-    resampler.SetOutputDirection(image.GetDirection())
-    resampler.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
-    resampler.SetUseNearestNeighborExtrapolator(True)
-    return resampler.Execute(image)
+    grid = replace(
+        grid_of(image),
+        size=(size[0], size[1], size[2]),
+        spacing=(spacing[0], spacing[1], spacing[2]),
+        origin=image.TransformContinuousIndexToPhysicalPoint(first_voxel),
+    )
+    return _resample(image, grid, nearest=nearest, extrapolate=True)
 
 
 def resample_like(image: sitk.Image, reference: sitk.Image, *, nearest: bool, outside: float = 0.0) -> sitk.Image:
@@ -64,10 +64,26 @@ def resample_like(image: sitk.Image, reference: sitk.Image, *, nearest: bool, ou
 
 def resample_onto(image: sitk.Image, grid: Grid, *, nearest: bool, outside: float = 0.0) -> sitk.Image:
     """Resample a volume onto a grid, as `resample_like` does."""
-    interpolator = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
-    return sitk.Resample(
-        image, grid.size, sitk.Transform(), interpolator, grid.origin, grid.spacing, grid.direction, outside
-    )
+    return _resample(image, grid, nearest=nearest, outside=outside)
+
+
+def _resample(
+    image: sitk.Image, grid: Grid, *, nearest: bool, outside: float = 0.0, extrapolate: bool = False
+) -> sitk.Image:
+    """Interpolate in float and round: ITK by itself cuts the decimals of whole numbers off, which shifts all values."""
+    pixel_type = image.GetPixelID()
+    rounds = not nearest and pixel_type not in (sitk.sitkFloat32, sitk.sitkFloat64)
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize(grid.size)
+    resampler.SetOutputSpacing(grid.spacing)
+    resampler.SetOutputOrigin(grid.origin)
+    resampler.SetOutputDirection(grid.direction)
+    resampler.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
+    resampler.SetDefaultPixelValue(outside)
+    resampler.SetUseNearestNeighborExtrapolator(extrapolate)
+    resampler.SetOutputPixelType(sitk.sitkFloat32 if rounds else pixel_type)
+    resampled = resampler.Execute(image)
+    return sitk.Cast(sitk.Round(resampled), pixel_type) if rounds else resampled
 
 
 def fit_to_grid(image: sitk.Image, grid: Grid, *, nearest: bool, where: str) -> tuple[npt.NDArray[Any], str | None]:

@@ -43,6 +43,15 @@ def test_a_linear_function_of_space_survives_and_the_centre_stays() -> None:
             assert abs(values[z, y, x] - np.dot(point, (2.0, -3.0, 5.0))) < 1e-2
 
 
+def test_whole_numbers_are_rounded_not_cut() -> None:
+    image = sitk.GetImageFromArray(np.array([[[-10, -11]] * 2] * 2, np.int16))
+    finer = sitk.Image((4, 2, 2), sitk.sitkInt16)
+    finer.SetSpacing((0.25, 1.0, 1.0))
+    resampled = resample_like(image, finer, nearest=False)
+    assert resampled.GetPixelID() == sitk.sitkInt16
+    assert sitk.GetArrayFromImage(resampled)[0, 0, [0, 1, 3]].tolist() == [-10, -10, -11]
+
+
 def test_labels_come_back_onto_the_first_grid_by_position_not_by_array_order() -> None:
     labels = sitk.GetImageFromArray((np.arange(6 * 5 * 4).reshape(4, 5, 6) % 7).astype(np.uint8))
     labels.SetSpacing((1.0, 2.0, 3.0))
