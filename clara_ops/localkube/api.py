@@ -1,26 +1,22 @@
 """The HTTP side: the paths of core/v1 that are served here, and how a request becomes a call."""
 
 import asyncio
-import base64
 import contextlib
 import hmac
 import json
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
 
-from clara_ops.localkube.errors import ApiError, Json, bad_request, conflict, invalid, unauthorized
+from clara_ops.localkube.admission import admit_configuration, admit_namespace, admit_pod, patched
+from clara_ops.localkube.errors import ApiError, Json, bad_request, conflict, unauthorized
 from clara_ops.localkube.logs import LogQuery, follow_log, read_log
-from clara_ops.localkube.model import Metadata, without_nulls
 from clara_ops.localkube.node import Node
 from clara_ops.localkube.selectors import Selector, field_selector, label_selector
 from clara_ops.localkube.status import states_in
 from clara_ops.localkube.store import Change, Collection, Store
-from clara_ops.localkube.validation import admit_pod, check_metadata, check_patched_pod, merged, with_name
-from clara_ops.localkube.volumes import PodFolders
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -37,15 +33,7 @@ VERSION = {
     "platform": "",
 }
 MERGE_PATCHES = frozenset({"application/merge-patch+json", "application/strategic-merge-patch+json"})
-VERBS = {
-    "pods": ["create", "delete", "get", "list", "patch", "watch"],
-    "events": ["get", "list", "watch"],
-    "configmaps": ["create", "delete", "get", "list", "patch", "watch"],
-    "secrets": ["create", "delete", "get", "list", "patch", "watch"],
-    "namespaces": ["create", "delete", "get", "list", "watch"],
-}
-
-_log = logging.getLogger(__name__)
+CHANGEABLE = frozenset({"pods", "configmaps", "secrets"})
 
 
 def application(store: Store, node: Node, token: str) -> web.Application:
@@ -58,9 +46,6 @@ def application(store: Store, node: Node, token: str) -> web.Application:
             *(web.get(path, api.alive) for path in HEALTH_PATHS),
             web.get("/version", api.version),
             web.get("/version/", api.version),
-            web.get("/api", api.versions),
-            web.get("/apis", api.groups),
-            web.get("/api/v1", api.resources),
             web.get("/api/v1/{plural}", api.list_or_watch, allow_head=False),
             web.post("/api/v1/namespaces", api.create_namespace),
             web.get("/api/v1/namespaces/{name}", api.get_namespace),
@@ -115,20 +100,6 @@ class _Api:
     async def version(self, _: web.Request) -> web.Response:
         return web.json_response(VERSION)
 
-    async def versions(self, _: web.Request) -> web.Response:
-        return web.json_response({"kind": "APIVersions", "versions": ["v1"]})
-
-    async def groups(self, _: web.Request) -> web.Response:
-        return web.json_response({"kind": "APIGroupList", "apiVersion": "v1", "groups": []})
-
-    async def resources(self, _: web.Request) -> web.Response:
-        kinds = [(self._collection(plural).kind, verbs) for plural, verbs in VERBS.items()]
-        listed = [
-            {"name": kind.plural, "singularName": "", "kind": kind.kind, "namespaced": kind.namespaced, "verbs": verbs}
-            for kind, verbs in kinds
-        ]
-        return web.json_response({"kind": "APIResourceList", "groupVersion": "v1", "resources": listed})
-
     async def list_or_watch(self, request: web.Request) -> web.StreamResponse:
         collection = self._collection(request.match_info["plural"])
         namespace = request.match_info.get("namespace", "")
@@ -149,37 +120,32 @@ class _Api:
 
     async def create(self, request: web.Request) -> web.Response:
         namespace, plural = request.match_info["namespace"], request.match_info["plural"]
-        collection = self._collection(plural, "create")
+        collection = self._collection(plural, change=True)
         body = await _body(request)
         self._store.namespaces.get("", namespace)
         if plural == "pods":
-            stored, _ = admit_pod(body, namespace)
-            return web.json_response(self._node.create(stored), status=201)
-        item = _admit_simple(body, namespace, collection.kind.kind)
-        created = collection.create(item)
+            return web.json_response(self._node.create(admit_pod(body, namespace)), status=201)
+        created = collection.create(admit_configuration(body, namespace, collection.kind.kind))
         self._node.configuration_changed()
         return web.json_response(created, status=201)
 
     async def patch(self, request: web.Request) -> web.Response:
         plural = request.match_info["plural"]
-        collection = self._collection(plural, "patch")
+        collection = self._collection(plural, change=True)
         if request.content_type not in MERGE_PATCHES:
             text = f"the body of the request was in an unknown format - accepted media types: {sorted(MERGE_PATCHES)}"
             raise ApiError(415, "UnsupportedMediaType", text)
         patch = await _body(request)
-        before = self._find(request)
-        after = {**merged(before, patch), **({"status": before["status"]} if plural == "pods" else {})}
-        if plural == "pods":
-            check_patched_pod(before, after)
-        else:
-            after = _admit_simple(after, request.match_info["namespace"], collection.kind.kind)
+        after = patched(self._find(request), patch)
+        if plural != "pods":
+            after = admit_configuration(after, request.match_info["namespace"], collection.kind.kind)
         replaced = collection.replace(after)
         self._node.configuration_changed()
         return web.json_response(replaced)
 
     async def delete(self, request: web.Request) -> web.Response:
         namespace, plural, name = (request.match_info[key] for key in ("namespace", "plural", "name"))
-        collection = self._collection(plural, "delete")
+        collection = self._collection(plural, change=True)
         options = await _body(request) if request.can_read_body else {}
         found = self._find(request)
         wanted = (options.get("preconditions") or {}).get("uid")
@@ -188,9 +154,9 @@ class _Api:
             text = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
             raise conflict(plural, name, text)
         if plural == "pods":
-            grace = options.get("gracePeriodSeconds")
-            if grace is None:
-                grace = _number(request, "gracePeriodSeconds")
+            grace = options.get("gracePeriodSeconds", _number(request, "gracePeriodSeconds"))
+            if not isinstance(grace, int | None):
+                raise bad_request(f"gracePeriodSeconds: expected a number, found {grace!r}")
             return web.json_response(self._node.delete(namespace, name, grace))
         collection.remove(namespace, name)
         return web.json_response(_success(plural, found))
@@ -201,8 +167,7 @@ class _Api:
         if container is None:
             return web.Response(content_type="text/plain")
         query = _log_query(request)
-        folders = PodFolders(self._store.pod_folder(pod), pod["metadata"]["uid"])
-        path = folders.container(container) / "log"
+        path = self._store.pod_folders(pod).container(container) / "log"
         if not _flag(request, "follow"):
             return web.Response(body=read_log(path, query), content_type="text/plain")
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
@@ -223,11 +188,8 @@ class _Api:
         raise ApiError(501, "NotImplemented", text)
 
     async def create_namespace(self, request: web.Request) -> web.Response:
-        item = _admit_simple(await _body(request), "", "Namespace", "label")
-        return web.json_response(self.add_namespace(item), status=201)
-
-    def add_namespace(self, item: Json) -> Json:
-        return self._store.namespaces.create({**item, "status": {"phase": "Active"}})
+        created = self._store.namespaces.create(admit_namespace(await _body(request)))
+        return web.json_response(created, status=201)
 
     async def get_namespace(self, request: web.Request) -> web.Response:
         return web.json_response(self._store.namespaces.get("", request.match_info["name"]))
@@ -242,29 +204,17 @@ class _Api:
                 collection.remove(name, item["metadata"]["name"])
         return web.json_response(namespace)
 
-    def _collection(self, plural: str, verb: str = "list") -> Collection:
+    def _collection(self, plural: str, change: bool = False) -> Collection:
         collection = self._store.collection(plural)
         if collection is None:
-            raise ApiError(404, "NotFound", "the server could not find the requested resource")
-        if verb not in VERBS[plural]:
-            raise ApiError(405, "MethodNotAllowed", f"the server does not allow {verb} of {plural}")
+            raise web.HTTPNotFound
+        if change and plural not in CHANGEABLE:
+            raise web.HTTPMethodNotAllowed("", [])
         return collection
 
     def _find(self, request: web.Request) -> Json:
         plural = request.match_info.get("plural", "pods")
         return self._collection(plural).get(request.match_info["namespace"], request.match_info["name"])
-
-
-def _admit_simple(body: Json, namespace: str, kind: str, name_rule: str = "subdomain") -> Json:
-    item = with_name(without_nulls(body), namespace, kind)
-    if kind == "Secret" and "stringData" in item:
-        text = item.pop("stringData")
-        item["data"] = {**item.get("data", {}), **{key: base64.b64encode(text[key].encode()).decode() for key in text}}
-    metadata = Metadata.model_validate(item["metadata"])
-    causes = list(check_metadata(metadata, name_rule))
-    if causes:
-        raise invalid(kind, metadata.name, causes)
-    return item
 
 
 def _success(plural: str, item: Json) -> Json:

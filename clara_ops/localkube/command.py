@@ -19,6 +19,7 @@ import yaml
 from aiohttp import web
 
 from clara_ops.localkube import process
+from clara_ops.localkube.admission import admit_namespace
 from clara_ops.localkube.api import application
 from clara_ops.localkube.errors import LocalkubeError, StateError
 from clara_ops.localkube.images import ImageMap, read_image_map
@@ -119,7 +120,7 @@ async def _serve(options: argparse.Namespace) -> None:
     store = Store(state)
     for name in NAMESPACES:
         if store.namespaces.find("", name) is None:
-            store.namespaces.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+            store.namespaces.create(admit_namespace({"metadata": {"name": name}}))
     node = Node(store, machine)
     node.resume()
     token = _token(state / "token")

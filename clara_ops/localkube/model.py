@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -201,10 +201,10 @@ class Pod(Part):
     spec: PodSpec = PodSpec()
 
 
-def without_nulls(value: Any) -> Any:
-    """The same JSON without keys whose value is null: they mean that the key is not there."""
-    if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value]
-    return value
+class ConfigurationObject(Part):
+    """A ConfigMap or Secret."""
+
+    metadata: Metadata = Metadata()
+    data: dict[str, str] = {}
+    binary_data: dict[str, str] = {}
+    string_data: dict[str, str] = {}

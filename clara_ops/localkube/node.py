@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from clara_ops.localkube.admission import parse
 from clara_ops.localkube.errors import Json
+from clara_ops.localkube.launch import Place
 from clara_ops.localkube.machine import Machine
 from clara_ops.localkube.model import GPU, Container, Pod
 from clara_ops.localkube.scheduler import schedule
 from clara_ops.localkube.status import NODE_NAME, TERMINAL, Outcome, pending_status
 from clara_ops.localkube.store import Store, key_of, timestamp
-from clara_ops.localkube.validation import parse_pod
 from clara_ops.localkube.volumes import PodFolders
-from clara_ops.localkube.worker import Place, PodWorker
+from clara_ops.localkube.worker import PodWorker, kill_containers
 
 GPU_ANNOTATION = "localkube/gpus"
 SHUTDOWN = Outcome("Terminated", "Pod was terminated in response to the shutdown of localkube")
@@ -43,7 +44,12 @@ class Node:
         self._closed = False
 
     def resume(self) -> None:
-        """Take up the pods that an earlier server has left."""
+        """Take up the pods that an earlier server has left, and clear away what it was about to."""
+        known = {stored["metadata"]["uid"] for stored in self._store.pods.all()}
+        for folders in self._store.all_pod_folders():
+            if folders.uid not in known:
+                kill_containers(folders)
+                self._clear(folders)
         for stored in sorted(self._store.pods.all(), key=lambda item: item["metadata"]["creationTimestamp"]):
             metadata = stored["metadata"]
             if stored["status"]["phase"] in TERMINAL:
@@ -131,7 +137,7 @@ class Node:
         if self._closed:
             return
         uids = list(self._waiting)
-        pods = [parse_pod(self._waiting[uid]) for uid in uids]
+        pods = [parse(Pod, self._waiting[uid]) for uid in uids]
         shortages = schedule([pod.spec.requests() for pod in pods], self._free(), self._machine.capacity)
         for uid, pod, lacking in zip(uids, pods, shortages, strict=True):
             stored = self._waiting[uid]
@@ -180,9 +186,9 @@ class Node:
         self._start(self._store.pods.replace(assigned), gpus)
 
     def _start(self, stored: Json, gpus: list[int]) -> PodWorker:
-        pod = parse_pod(stored)
+        pod = parse(Pod, stored)
         uid = stored["metadata"]["uid"]
-        place = Place(PodFolders(self._store.pod_folder(stored), uid), gpus)
+        place = Place(self._store.pod_folders(stored), gpus)
         worker = PodWorker(stored, pod, place, self._machine, self._lookup_in(pod), _PodReporter(self, stored))
         task = asyncio.get_running_loop().create_task(self._work(stored, worker))
         self._running[uid] = _Running(worker, task, pod.spec.requests(), gpus)
@@ -202,7 +208,9 @@ class Node:
     def _remove(self, stored: Json) -> None:
         if self._current(stored) is not None:
             self._store.pods.remove(*key_of(stored))
-        folders = PodFolders(self._store.pod_folder(stored), stored["metadata"]["uid"])
+        self._clear(self._store.pod_folders(stored))
+
+    def _clear(self, folders: PodFolders) -> None:
         removal = asyncio.get_running_loop().create_task(asyncio.to_thread(folders.remove))
         self._removals.add(removal)
         removal.add_done_callback(self._removals.discard)

@@ -1,8 +1,8 @@
 """The objects of the API: in memory, with a history for watches, and those that have to survive a restart on disk."""
 
 import asyncio
-import itertools
 import json
+import logging
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,11 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from clara_ops.localkube.errors import Json, already_exists, expired, not_found
+from clara_ops.localkube.volumes import PodFolders
 
 HISTORY = 1000
 EVENTS_KEPT = 2000
 
 Key = tuple[str, str]
+
+_log = logging.getLogger(__name__)
 
 
 def timestamp(seconds: float | None = None) -> str:
@@ -77,9 +80,13 @@ class Collection:
         self._watchers: set[asyncio.Queue[Change]] = set()
 
     def load(self, paths: Iterator[Path]) -> None:
-        """Read what an earlier server has left."""
+        """Read what an earlier server has left. What a power cut has broken is left out, and told."""
         for path in paths:
-            item = json.loads(path.read_text(encoding="utf-8"))
+            try:
+                item = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                _log.warning("%s: left out, it cannot be read: %s", path, error)
+                continue
             self._items[key_of(item)] = item
 
     @property
@@ -181,42 +188,21 @@ class Collection:
 
 
 async def _forever(queue: asyncio.Queue[Change]) -> AsyncIterator[Change]:
-    for _ in itertools.count():
+    while True:
         yield await queue.get()
 
 
+def _fields(text: str) -> tuple[str, ...]:
+    return ("metadata.name", "metadata.namespace", *text.split())
+
+
 PODS = Kind(
-    "Pod",
-    "pods",
-    (
-        "metadata.name",
-        "metadata.namespace",
-        "spec.nodeName",
-        "spec.restartPolicy",
-        "spec.schedulerName",
-        "spec.serviceAccountName",
-        "status.phase",
-        "status.podIP",
-    ),
+    "Pod", "pods", _fields("spec.nodeName spec.restartPolicy spec.serviceAccountName status.phase status.podIP")
 )
-EVENTS = Kind(
-    "Event",
-    "events",
-    (
-        "metadata.name",
-        "metadata.namespace",
-        "involvedObject.kind",
-        "involvedObject.namespace",
-        "involvedObject.name",
-        "involvedObject.uid",
-        "involvedObject.fieldPath",
-        "reason",
-        "type",
-    ),
-)
-CONFIG_MAPS = Kind("ConfigMap", "configmaps", ("metadata.name", "metadata.namespace"))
-SECRETS = Kind("Secret", "secrets", ("metadata.name", "metadata.namespace", "type"))
-NAMESPACES = Kind("Namespace", "namespaces", ("metadata.name", "status.phase"), namespaced=False)
+EVENTS = Kind("Event", "events", _fields("involvedObject.kind involvedObject.name involvedObject.uid reason type"))
+CONFIG_MAPS = Kind("ConfigMap", "configmaps", _fields(""))
+SECRETS = Kind("Secret", "secrets", _fields("type"))
+NAMESPACES = Kind("Namespace", "namespaces", _fields("status.phase"), namespaced=False)
 
 
 class Store:
@@ -225,7 +211,7 @@ class Store:
     def __init__(self, state: Path) -> None:
         versions = Versions()
         self.state = state
-        self.pods = Collection(PODS, versions, lambda item: self.pod_folder(item) / "pod.json")
+        self.pods = Collection(PODS, versions, lambda item: self.pod_folders(item).path / "pod.json")
         self.events = Collection(EVENTS, versions, limit=EVENTS_KEPT)
         self.config_maps = Collection(CONFIG_MAPS, versions, self._simple_path("configmaps"))
         self.secrets = Collection(SECRETS, versions, self._simple_path("secrets"))
@@ -237,9 +223,14 @@ class Store:
     def _simple_path(self, plural: str) -> Callable[[Json], Path]:
         return lambda item: self.state / plural / f"{item['metadata']['uid']}.json"
 
-    def pod_folder(self, pod: Json) -> Path:
+    def pod_folders(self, pod: Json) -> PodFolders:
         """Where all of a pod lies."""
-        return self.state / "pods" / str(pod["metadata"]["uid"])
+        uid = str(pod["metadata"]["uid"])
+        return PodFolders(self.state / "pods" / uid, uid)
+
+    def all_pod_folders(self) -> list[PodFolders]:
+        """Of every pod of which there is something, even if it is no longer stored."""
+        return [PodFolders(path, path.name) for path in (self.state / "pods").glob("*")]
 
     def collection(self, plural: str) -> Collection | None:
         """The collection of that name."""

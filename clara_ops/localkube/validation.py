@@ -1,108 +1,29 @@
-"""What the API server does before it takes an object: defaults, and all that is wrong with it at once."""
+"""What is wrong with an object, all of it at once, as the API server says it."""
 
 import re
-import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import Any
-
-from pydantic import ValidationError
 
 from clara_ops.localkube.errors import (
-    ApiError,
     Cause,
     Json,
-    bad_request,
     duplicate,
     forbidden,
-    invalid,
     missing,
     required,
     unsupported,
     wrong,
 )
-from clara_ops.localkube.model import Container, Metadata, Pod, PodSpec, Volume, without_nulls
+from clara_ops.localkube.model import ConfigurationObject, Container, Metadata, PodSpec, Volume
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
+_DATA_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _ENV_NAME = re.compile(r"[!-<>-~]+")
-_RANDOM_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _NOT_HERE = "localkube has none; use a cluster, or leave it out"
 _CONTAINER_KEYS_NOT_HERE = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe", "volumeDevices")
 _VOLUME_KINDS = ("emptyDir", "configMap", "secret", "persistentVolumeClaim")
-
-
-def admit_pod(body: Json, namespace: str) -> tuple[Json, Pod]:
-    """A pod as it will be stored (with defaults and a name), and its parts.
-
-    Raises:
-        ApiError: 400 where it is no pod, 422 with every cause where it breaks a rule.
-    """
-    stored = with_defaults(with_name(without_nulls(body), namespace, "Pod"))
-    pod = parse_pod(stored)
-    causes = [*check_metadata(pod.metadata), *_check_spec(pod.spec, stored["spec"])]
-    if causes:
-        raise invalid("Pod", pod.metadata.name, causes)
-    return stored, pod
-
-
-def parse_pod(body: Json) -> Pod:
-    """The parts of a stored pod.
-
-    Raises:
-        ApiError: 400, a value is of the wrong type.
-    """
-    try:
-        return Pod.model_validate(body)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise bad_request(f'Pod in version "v1" cannot be handled as a Pod: {place}: {first["msg"]}') from error
-
-
-def with_name(body: Json, namespace: str, kind: str) -> Json:
-    """The object with its name, namespace and kind settled.
-
-    Raises:
-        ApiError: 400, the body is of another kind or names another namespace.
-    """
-    if not isinstance(body, dict) or body.get("kind", kind) != kind or not isinstance(body.get("metadata", {}), dict):
-        raise bad_request(f"the object provided is not a {kind}")
-    metadata = body.get("metadata", {})
-    if metadata.get("namespace", namespace) != namespace:
-        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
-    name = metadata.get("name") or ""
-    if not name and metadata.get("generateName"):
-        name = metadata["generateName"] + "".join(secrets.choice(_RANDOM_LETTERS) for _ in range(5))
-    place = {"namespace": namespace} if namespace else {}
-    return {"apiVersion": "v1", "kind": kind, **body, "metadata": {**metadata, "name": name, **place}}
-
-
-def with_defaults(body: Json) -> Json:
-    """The pod with the defaults that a reader of the stored object relies on."""
-    spec = body.get("spec")
-    if not isinstance(spec, dict):
-        return {**body, "spec": {}}
-    filled = {"restartPolicy": "Always", "terminationGracePeriodSeconds": 30, **spec}
-    for key in ("containers", "initContainers"):
-        if isinstance(spec.get(key), list):
-            filled[key] = [_container_with_defaults(item) if isinstance(item, dict) else item for item in spec[key]]
-    return {**body, "spec": filled}
-
-
-def _container_with_defaults(container: Json) -> Json:
-    resources = container.get("resources", {})
-    if isinstance(resources, dict) and isinstance(resources.get("limits"), dict):
-        resources = {**resources, "requests": {**resources["limits"], **resources.get("requests", {})}}
-    latest = ":" not in str(container.get("image", "")).rpartition("/")[2]
-    return {
-        "imagePullPolicy": "Always" if latest or str(container.get("image")).endswith(":latest") else "IfNotPresent",
-        "terminationMessagePath": "/dev/termination-log",
-        "terminationMessagePolicy": "File",
-        **container,
-        "resources": resources,
-    }
 
 
 def check_metadata(metadata: Metadata, what: str = "subdomain") -> Iterator[Cause]:
@@ -119,6 +40,14 @@ def check_metadata(metadata: Metadata, what: str = "subdomain") -> Iterator[Caus
             yield wrong("metadata.labels", value, f"{rule}, and must start and end with an alphanumeric character")
 
 
+def check_data_keys(item: ConfigurationObject) -> Iterator[Cause]:
+    """What is wrong with the keys of a ConfigMap or Secret, which may become file names."""
+    for key in (*item.data, *item.binary_data, *item.string_data):
+        if _DATA_KEY.fullmatch(key) is None or key in (".", ".."):
+            rule = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+            yield wrong(f"data[{key}]", key, rule)
+
+
 def _name_rule(what: str) -> str:
     allowed = "'-'" if what == "label" else "'-' or '.'"
     return (
@@ -127,7 +56,7 @@ def _name_rule(what: str) -> str:
     )
 
 
-def _check_spec(spec: PodSpec, raw: Json) -> Iterator[Cause]:
+def check_spec(spec: PodSpec, raw: Json) -> Iterator[Cause]:
     yield from _check_volumes(spec.volumes, raw.get("volumes", []))
     if not spec.containers:
         yield required("spec.containers")
@@ -162,6 +91,13 @@ def _check_label_name(name: str, path: str) -> Iterator[Cause]:
         yield wrong(path, name, _name_rule("label"))
 
 
+def _check_relative(path: str, place: str) -> Iterator[Cause]:
+    if path.startswith("/"):
+        yield wrong(place, path, "must be a relative path")
+    elif ".." in PurePosixPath(path).parts:
+        yield wrong(place, path, "must not contain '..'")
+
+
 def _check_volumes(volumes: Sequence[Volume], raw: Sequence[Json]) -> Iterator[Cause]:
     for index, volume in enumerate(volumes):
         path = f"spec.volumes[{index}]"
@@ -173,6 +109,9 @@ def _check_volumes(volumes: Sequence[Volume], raw: Sequence[Json]) -> Iterator[C
             yield forbidden(f"{path}.{kind}", f"localkube has only volumes of the kinds {', '.join(_VOLUME_KINDS)}")
         if len(kinds) > 1:
             yield forbidden(f"{path}.{sorted(kinds)[1]}", "may not specify more than 1 volume type")
+        for key, config in (("configMap", volume.config_map), ("secret", volume.secret)):
+            for number, item in enumerate(config.items if config is not None else ()):
+                yield from _check_relative(item.path, f"{path}.{key}.items[{number}].path")
     yield from _duplicates([volume.name for volume in volumes], "spec.volumes[{}].name", set())
 
 
@@ -223,10 +162,7 @@ def _check_mounts(container: Container, raw: Json, path: str, volumes: set[str])
         elif mount.mount_path in seen:
             yield wrong(f"{place}.mountPath", mount.mount_path, "must be unique")
         seen.add(mount.mount_path)
-        if mount.sub_path.startswith("/"):
-            yield wrong(f"{path}.volumeMounts.subPath", mount.sub_path, "must be a relative path")
-        elif ".." in PurePosixPath(mount.sub_path).parts:
-            yield wrong(f"{path}.volumeMounts.subPath", mount.sub_path, "must not contain '..'")
+        yield from _check_relative(mount.sub_path, f"{path}.volumeMounts.subPath")
         if "subPathExpr" in raw["volumeMounts"][index]:
             yield forbidden(f"{place}.subPathExpr", _NOT_HERE)
 
@@ -249,38 +185,3 @@ def _check_resources(container: Container, path: str) -> Iterator[Cause]:
             yield wrong(place, str(amount), f"must be equal to {resource} limit of {limits[resource]}")
         elif amount > limits.get(resource, amount):
             yield wrong(place, str(amount), f"must be less than or equal to {resource} limit of {limits[resource]}")
-
-
-def check_patched_pod(before: Json, after: Json) -> None:
-    """Only labels and annotations of a pod may change.
-
-    Raises:
-        ApiError: 422 where something else did.
-    """
-    name = before["metadata"]["name"]
-    causes = [
-        wrong(f"metadata.{key}", after["metadata"].get(key), "field is immutable")
-        for key in ("name", "namespace", "uid")
-        if after["metadata"].get(key) != before["metadata"].get(key)
-    ]
-    if after.get("spec") != before.get("spec"):
-        causes.append(forbidden("spec", "localkube changes no field of a pod's spec"))
-    try:
-        causes += check_metadata(parse_pod(after).metadata)
-    except ApiError as error:
-        causes.append(wrong("patch", "", error.message))
-    if causes:
-        raise invalid("Pod", name, causes)
-
-
-def merged(before: Any, patch: Any) -> Any:
-    """A JSON merge patch (RFC 7386): null removes a key, objects are merged, all else is replaced."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(before) if isinstance(before, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result

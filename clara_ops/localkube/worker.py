@@ -2,29 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from clara_ops.contract import environment as names
 from clara_ops.localkube import process
-from clara_ops.localkube.configuration import Lookup, NotReady, environment, expanded
+from clara_ops.localkube.configuration import Lookup, NotReady
 from clara_ops.localkube.errors import Json
-from clara_ops.localkube.images import Image, repository_of
+from clara_ops.localkube.launch import Place, prepare_launch
 from clara_ops.localkube.logs import LogQuery, read_log
 from clara_ops.localkube.machine import Machine
-from clara_ops.localkube.model import GPU, Container, Pod
+from clara_ops.localkube.model import Container, Pod
 from clara_ops.localkube.process import Exit, Launch, Process
 from clara_ops.localkube.sandbox import START_ERROR
 from clara_ops.localkube.status import LOST, Outcome, first_states, pod_status, running, states_in, terminated, waiting
-from clara_ops.localkube.volumes import Mount, PodFolders, link_app_dir, mounts, prepare_volume
+from clara_ops.localkube.volumes import PodFolders, prepare_volume
 
 T = TypeVar("T")
 
 DEADLINE = Outcome("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
-APP_DIR = "/app"
 
 _MESSAGE_BYTES = 4096
 _FALLBACK_LINES, _FALLBACK_BYTES = 80, 2048
@@ -38,14 +36,6 @@ class Reporter(Protocol):
 
     def event(self, kind: str, reason: str, message: str, container: Container | None = None) -> None:
         """Something happened; `kind` is Normal or Warning."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """What a pod was given on this machine."""
-
-    folders: PodFolders
-    gpus: Sequence[int]
 
 
 class PodWorker:
@@ -146,7 +136,11 @@ class PodWorker:
         return end.exit_code == 0
 
     async def _start(self, container: Container, sources: Mapping[str, Path]) -> Process | None:
-        launch = await self._until_ready(lambda: self._launch(container, sources), container)
+        def prepare() -> Launch:
+            stored = {**self.stored, "status": self._status}
+            return prepare_launch(container, stored, self.pod, self._place, self._machine, sources, self._lookup)
+
+        launch = await self._until_ready(prepare, container)
         if launch is None:
             return None
         self._warn(container)
@@ -165,71 +159,6 @@ class PodWorker:
         if not self._machine.isolated and container.volume_mounts:
             text = f"this machine gives no mount namespace: {names.APP_DIR} leads to links instead of mounts"
             self._reporter.event("Warning", "MountsNotIsolated", text, container)
-
-    def _launch(self, container: Container, sources: Mapping[str, Path]) -> Launch:
-        image = self._image(container)
-        volumes = {volume.name: volume for volume in self.pod.spec.volumes}
-        found = mounts(container, volumes, sources)
-        env = environment(container, self._pod_with_status(), image.environment(), self._lookup)
-        folder = self._place.folders.container(container.name)
-        folder.mkdir(parents=True, exist_ok=True)
-        termination_log = folder / "termination-log"
-        termination_log.touch()
-        if self._machine.isolated:
-            found.append(Mount(str(termination_log), container.termination_message_path, False))
-        else:
-            env |= self._environment_without_mounts(folder, env, found)
-        limit = container.resources.limits.get("memory")
-        return Launch(
-            folder=str(folder),
-            argv=_arguments(container, image, env),
-            env=env | self._gpu_environment(container),
-            cwd=container.working_dir or str(image.workdir or self._machine.workdir),
-            isolate=self._machine.isolated,
-            read_only_root=container.security_context.read_only_root_filesystem,
-            mounts=found,
-            folders=[str(path) for path in image.folders],
-            memory=None if limit is None else int(limit),
-        )
-
-    def _image(self, container: Container) -> Image:
-        images = self._machine.images
-        known = images.find(container.image)
-        if known is not None:
-            return known
-        if repository_of(container.image) is None:
-            text = f'Failed to apply default image tag "{container.image}": couldn\'t parse image name'
-            raise NotReady("InvalidImageName", f"{text}: invalid reference format")
-        if not container.command:
-            reason = "ErrImageNeverPull" if container.image_pull_policy == "Never" else "ErrImagePull"
-            raise NotReady(
-                reason,
-                f'image "{container.image}" is not in the image map of localkube, which cannot pull images; give the '
-                "stage's catalogue entry a command: (it then runs in the stages' environment), or add the image to "
-                "the image map, or run the workflow on a cluster",
-            )
-        return images.default
-
-    def _pod_with_status(self) -> Json:
-        return {**self.stored, "status": self._status}
-
-    def _environment_without_mounts(self, folder: Path, env: Mapping[str, str], found: list[Mount]) -> dict[str, str]:
-        link_app_dir(folder / "app", env.get(names.APP_DIR, APP_DIR), found)
-        temporary = [("TMPDIR", mount.source) for mount in found if mount.target == "/tmp"]
-        return {names.APP_DIR: str(folder / "app"), **dict(temporary)}
-
-    def _gpu_environment(self, container: Container) -> dict[str, str]:
-        count = int(container.resources.limits.get(GPU, 0))
-        if count == 0:
-            return {}
-        before = 0
-        for other in self.pod.spec.containers:
-            if other is container:
-                break
-            before += int(other.resources.limits.get(GPU, 0))
-        first = before if container in self.pod.spec.containers else 0
-        indices = ",".join(map(str, self._place.gpus[first : first + count]))
-        return {"CUDA_VISIBLE_DEVICES": indices, "NVIDIA_VISIBLE_DEVICES": indices}
 
     async def _until_ready(self, attempt: Callable[[], T], container: Container | None) -> T | None:
         """What `attempt` gives, tried again whenever configuration changes; None when the pod is stopped before."""
@@ -270,7 +199,9 @@ class PodWorker:
         self._reporter.status(self._status)
 
 
-def _arguments(container: Container, image: Image, env: Mapping[str, str]) -> list[str]:
-    command = container.command or list(image.entrypoint)
-    arguments = container.args or ([] if container.command else list(image.command))
-    return [expanded(text, env) for text in (*command, *arguments)]
+def kill_containers(folders: PodFolders) -> None:
+    """Kill what still runs of a pod that is not known any more."""
+    for folder in (folders.path / "containers").glob("*"):
+        found = process.find(folder)
+        if isinstance(found, Process):
+            found.kill()

@@ -104,9 +104,10 @@ class TestObjects:
         assert "does not match the namespace" in status["message"]
 
     def test_a_value_of_the_wrong_type_is_400(self, cluster):
-        code, status = refusal(cluster.create, pod_of(sh("true", args=7)))
-        assert (code, status["reason"]) == (400, "BadRequest")
-        assert status["message"].startswith('Pod in version "v1" cannot be handled as a Pod: ')
+        for container in ({"args": 7}, {"resources": {"limits": {"cpu": "many"}}}, {"env": "A=b"}, {"name": []}):
+            code, status = refusal(cluster.create, pod_of(sh("true", **container)))
+            assert (code, status["reason"]) == (400, "BadRequest")
+            assert status["message"].startswith('Pod in version "v1" cannot be handled as a Pod: ')
 
     def test_a_wrong_token_is_401(self, cluster):
         other = client.Configuration()
@@ -203,6 +204,12 @@ INVALID = {
         {"volumes": [{"name": "v", "emptyDir": {}}, {"name": "v", "emptyDir": {}}]},
         "FieldValueDuplicate",
         "spec.volumes[1].name",
+    ),
+    "a file that leads out of its volume": (
+        {},
+        {"volumes": [{"name": "v", "configMap": {"name": "a", "items": [{"key": "k", "path": "../k"}]}}]},
+        "FieldValueInvalid",
+        "spec.volumes[0].configMap.items[0].path",
     ),
     "no deadline": ({}, {"activeDeadlineSeconds": 0}, "FieldValueInvalid", "spec.activeDeadlineSeconds"),
 }
@@ -844,6 +851,20 @@ class TestConfiguration:
         answer = call("delete")(name, cluster.namespace)
         assert answer.status == "Success"
         assert refusal(call("read"), name, cluster.namespace)[0] == 404
+
+    @pytest.mark.parametrize("key", ["../outside", "a b", ".."])
+    def test_a_key_that_no_file_can_have_is_422(self, cluster, key):
+        body = {"metadata": {"name": f"config-{secrets.token_hex(4)}"}, "data": {key: "x"}}
+        code, status = refusal(cluster.api.create_namespaced_config_map, cluster.namespace, body)
+        assert (code, status["details"]["causes"][0]["field"]) == (422, f"data[{key}]")
+
+    @pytest.mark.parametrize(
+        ("kind", "data"), [("config_map", {"a": 7}), ("config_map", []), ("secret", {"a": "not base64!"})]
+    )
+    def test_data_of_the_wrong_type_is_400(self, cluster, kind, data):
+        body = {"metadata": {"name": f"config-{secrets.token_hex(4)}"}, "data": data}
+        code, status = refusal(getattr(cluster.api, f"create_namespaced_{kind}"), cluster.namespace, body)
+        assert (code, status["reason"]) == (400, "BadRequest")
 
     def test_a_name_that_no_object_can_have_is_422(self, cluster):
         code, status = refusal(

@@ -179,6 +179,29 @@ class TestRestartAfterAKill:
         assert comes_true(lambda: server.api.list_namespaced_pod("clara").items == [])
         assert comes_true(lambda: list((server.folder / "state" / "pods").iterdir()) == [])
 
+    def test_clears_away_a_pod_that_was_deleted_at_once(self, server):
+        server.start()
+        server.create("pod", "trap '' TERM; echo $$$$ > /data/pid; sleep 600", container=on_data(), volumes=DATA)
+        assert comes_true(lambda: (server.claim / "pid").exists() and (server.claim / "pid").read_text())
+        (stored,) = (server.folder / "state" / "pods").glob("*/pod.json")
+        server.stop(signal.SIGKILL)
+        stored.unlink()
+        server.start()
+        assert comes_true(lambda: list((server.folder / "state" / "pods").iterdir()) == [])
+        assert comes_true(lambda: not alive(int((server.claim / "pid").read_text())))
+
+    def test_leaves_out_what_a_power_cut_has_broken(self, server):
+        server.start()
+        server.create("whole", "true")
+        server.create("broken", "true")
+        uid = server.wait_for_end("broken").metadata.uid
+        server.wait_for_end("whole")
+        server.stop(signal.SIGKILL)
+        (server.folder / "state" / "pods" / uid / "pod.json").write_text("")
+        server.start()
+        assert [pod.metadata.name for pod in server.api.list_namespaced_pod("clara").items] == ["whole"]
+        assert "left out, it cannot be read" in server.stderr
+
     def test_an_old_watch_is_told_to_list_again(self, server):
         server.start()
         with pytest.raises(client.ApiException) as error:
