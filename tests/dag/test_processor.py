@@ -1,0 +1,56 @@
+"""Airflow's own DAG processor over the bundle: what is in the database after one pass."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import OWN_CATALOGUE, ROOT
+
+AIRFLOW = Path(sys.executable).with_name("airflow")
+BROKEN = "id: 00000000-0000-4000-8000-000000000003\nname: broken\nstages: [{stage: dicom-raeder}]\n"
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
+    """The database of an Airflow whose processor has seen a sound workflow and a broken one."""
+    home = tmp_path_factory.mktemp("airflow")
+    workflows = home / "workflows"
+    workflows.mkdir()
+    (workflows / "organ-seg.yaml").write_text((ROOT / "dags" / "workflows" / "organ-seg.yaml").read_text())
+    (workflows / "broken.yaml").write_text(BROKEN)
+    kwargs = {"source": str(workflows), "catalogues": [str(OWN_CATALOGUE)]}
+    bundle = {"name": "clara", "classpath": "clara_ops.dag.bundle.WorkflowBundle", "kwargs": kwargs}
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+    }
+    for arguments in (["db", "migrate"], ["dag-processor", "--num-runs", "1"]):
+        subprocess.run([AIRFLOW, *arguments], env=environment, check=True, capture_output=True, timeout=300)
+    return sqlite3.connect(home / "airflow.db")
+
+
+def test_the_sound_workflow_is_there_and_the_broken_one_is_not(database: sqlite3.Connection) -> None:
+    dags = database.execute("select dag_id, is_paused, is_stale, has_import_errors from dag").fetchall()
+    assert dags == [("organ-seg", 0, 0, 0)]
+
+
+def test_the_broken_file_has_one_error_with_its_line(database: sqlite3.Connection) -> None:
+    ((trace,),) = database.execute("select stacktrace from import_error").fetchall()
+    assert "broken.yaml:3:18: stage 'dicom-raeder' is not in the catalogue (did you mean 'dicom-reader'?)" in trace
+
+
+def test_the_code_is_the_workflow_file(database: sqlite3.Connection) -> None:
+    ((code,),) = database.execute("select source_code from dag_code").fetchall()
+    assert code == (ROOT / "dags" / "workflows" / "organ-seg.yaml").read_text()
+
+
+def test_the_dag_is_pinned_to_the_version_of_the_bundle(database: sqlite3.Connection) -> None:
+    ((version,),) = database.execute("select bundle_version from dag_version").fetchall()
+    ((current,),) = database.execute("select version from dag_bundle where active").fetchall()
+    assert version == current is not None
