@@ -23,7 +23,7 @@ sys.stdout.write(base64.b64encode(open(sys.argv[1], "rb").read()).decode())
 def write_files(platform: Platform, files: Mapping[str, bytes], folders: tuple[str, ...] = ()) -> None:
     """Put files, and empty folders, into claim `clara-data`; paths are relative to it."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
         for folder in folders:
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755

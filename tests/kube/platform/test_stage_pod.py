@@ -47,7 +47,7 @@ def ai_vnet(organ_seg: Workflow) -> Stage:
 def put_payload(platform: Platform, workflow: Workflow, stage: Stage, group: str, folder: Path) -> str:
     """A payload as it is when the stage's turn comes, with a real CT; its run id."""
     image = sitk.ReadImage(str(ABDOMEN_A / "ct.nii.gz"))
-    write_volume(folder / "1.2.3.mhd", sitk.GetArrayFromImage(image), grid_of(image))
+    write_volume(folder / "1.2.3.mhd", sitk.GetArrayFromImage(image).astype(np.int16), grid_of(image))
     run = make_run_id(workflow.id, "CT_AI", group, 1)
     root = f"payloads/{run}"
     places = [workflow.input, stage.inputs[0].folder, stage.output, payload.LOCKS, payload.LOGS]
