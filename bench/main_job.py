@@ -11,10 +11,12 @@ from pathlib import Path
 
 from bench.series import new_series
 from bench.timing import STAGES, Timing, table, timing
+from clara_ops.laptop.checkout import Checkout
 from clara_ops.laptop.demo import CALLED_AE, MAIN_WORKFLOW, Series, wait_for_dag
 from clara_ops.laptop.follow import follow
-from clara_ops.laptop.pacs import send_series
-from clara_ops.laptop.servers import SCANNER_AE, Checkout, Laptop, running
+from clara_ops.laptop.pacs_client import send_series
+from clara_ops.laptop.programs import SCANNER_AE
+from clara_ops.laptop.servers import Laptop, running
 from clara_ops.laptop.setup import ROOT
 from clara_ops.laptop.state import Home
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from clara_ops.laptop.errors import ResultWrong
-from clara_ops.laptop.pacs import Pacs, find_series, get_series
+from clara_ops.laptop.pacs import Pacs
+from clara_ops.laptop.pacs_client import find_series, get_series
 
 POSITION_TOLERANCE_MM = 0.01
 ORIENTATION_TOLERANCE = 1e-4

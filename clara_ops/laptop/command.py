@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from clara_ops.contract.errors import ClaraError
+from clara_ops.laptop.checkout import Checkout
 from clara_ops.laptop.demo import demo
-from clara_ops.laptop.servers import Checkout
 from clara_ops.laptop.setup import ROOT
 from clara_ops.laptop.state import Home
 

@@ -14,11 +14,13 @@ from rich.table import Table
 from clara_ops.contract.states import RunState
 from clara_ops.imaging.nifti_to_dicom import ct_series_from_nifti
 from clara_ops.laptop.check import Results, check_results
+from clara_ops.laptop.checkout import Checkout
 from clara_ops.laptop.errors import LaptopError
 from clara_ops.laptop.follow import FollowedRun, ask_for_run, follow, runs_of
-from clara_ops.laptop.pacs import send_series
+from clara_ops.laptop.pacs_client import send_series
 from clara_ops.laptop.picture import save_picture
-from clara_ops.laptop.servers import SCANNER_AE, Checkout, Laptop, Say, running
+from clara_ops.laptop.programs import SCANNER_AE
+from clara_ops.laptop.servers import Laptop, Say, running
 from clara_ops.laptop.state import Home
 
 CALLED_AE = "CT_AI"

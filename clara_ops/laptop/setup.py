@@ -34,6 +34,7 @@ class Environment:
     name: str
     purpose: str
     installs_project: bool
+    newest_python: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class SystemProgram:
 ENVIRONMENTS = (
     Environment("airflow", "Apache Airflow", installs_project=True),
     Environment("clara", "listener, stages, pod API, clara-wf", installs_project=True),
-    Environment("triton", "Triton Inference Server and its python backend", installs_project=False),
+    # Triton's python backend needs a numpy older than 2, which Python 3.13 has none of
+    Environment("triton", "Triton and its python backend", installs_project=False, newest_python=(3, 12)),
 )
 DEMO_PROGRAMS = (SystemProgram("Orthanc", "orthanc", "the demo's PACS; without it pynetdicom's qrscp stands in"),)
 TEST_PROGRAMS = (
@@ -181,7 +183,7 @@ def _make_environment(uv: str, environment: Environment) -> None:
     folder = VENVS / environment.name
     python = folder / "bin" / "python"
     (folder / STAMP).unlink(missing_ok=True)
-    run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(folder)])
+    run([uv, "venv", "--quiet", "--allow-existing", "--python", _python_for(environment), str(folder)])
     install = [uv, "pip", "install", "--quiet", "--python", str(python)]
     lock = ROOT / "requirements" / f"{environment.name}.txt"
     run([*install, "--require-hashes", "--compile-bytecode", "--requirement", str(lock)])
@@ -200,6 +202,22 @@ def _make_environment(uv: str, environment: Environment) -> None:
                 str(server),
             ]
         )
+
+
+def _python_for(environment: Environment) -> str:
+    """This interpreter, or an older one from PATH where the environment needs it.
+
+    Raises:
+        SetupError: there is no such interpreter.
+    """
+    newest = environment.newest_python
+    if newest is None or sys.version_info[:2] <= newest:
+        return sys.executable
+    names = [f"python3.{minor}" for minor in range(newest[1], OLDEST_PYTHON[1] - 1, -1)]
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        raise SetupError(f"environment '{environment.name}' needs one of {', '.join(names)} on the PATH: install one")
+    return found
 
 
 def find_uv() -> str:

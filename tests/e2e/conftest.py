@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bench import series
+from clara_ops.laptop.checkout import Checkout
 from clara_ops.laptop.demo import MAIN_WORKFLOW, Series, wait_for_dag
-from clara_ops.laptop.servers import Checkout, Laptop, running
+from clara_ops.laptop.servers import Laptop, running
 from clara_ops.laptop.setup import ROOT
 from clara_ops.laptop.state import Home
 

@@ -17,8 +17,9 @@ from clara_ops.laptop.check import check_results
 from clara_ops.laptop.demo import CALLED_AE, MAIN_MODALITIES, Series
 from clara_ops.laptop.errors import LaptopError
 from clara_ops.laptop.follow import FollowedRun, ask_for_run, follow, runs_of
-from clara_ops.laptop.pacs import answers_echo, find_series, send_series
-from clara_ops.laptop.servers import SCANNER_AE, Laptop
+from clara_ops.laptop.pacs_client import answers_echo, find_series, send_series
+from clara_ops.laptop.programs import SCANNER_AE
+from clara_ops.laptop.servers import Laptop
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -16,12 +16,15 @@ from clara_ops.contract.states import RunState
 from clara_ops.laptop import airflow
 from clara_ops.laptop.airflow import AirflowApi
 from clara_ops.laptop.check import check_results
+from clara_ops.laptop.checkout import Checkout
 from clara_ops.laptop.demo import CALLED_AE, MAIN_MODALITIES, MAIN_WORKFLOW, wait_for_dag
 from clara_ops.laptop.follow import follow
-from clara_ops.laptop.pacs import answers_echo, pacs_program, send_series
+from clara_ops.laptop.pacs import pacs_program
+from clara_ops.laptop.pacs_client import answers_echo, send_series
 from clara_ops.laptop.ports import choose_ports
 from clara_ops.laptop.processes import Supervisor
-from clara_ops.laptop.servers import PACS_AE, SCANNER_AE, Checkout, Laptop
+from clara_ops.laptop.programs import PACS_AE, SCANNER_AE
+from clara_ops.laptop.servers import Laptop
 from clara_ops.laptop.state import Home, Run
 from tests.kube.platform.claim import read_file
 from tests.kube.platform.deployment import Peer, Platform
