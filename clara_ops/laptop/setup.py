@@ -5,12 +5,14 @@ takes less than a second.
 """
 
 import argparse
+import ctypes.util
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +47,24 @@ class SystemProgram:
     package: str
     purpose: str
 
+    def is_there(self) -> bool:
+        """Whether it is on the PATH, or where Debian puts servers."""
+        return find_program(self.program) is not None
+
+
+@dataclass(frozen=True)
+class PythonLibrary:
+    """Python's shared library, which Triton's python backend loads; Debian has it in a package of its own."""
+
+    program: str = f"libpython{sys.version_info[0]}.{sys.version_info[1]}.so"
+    package: str = f"libpython{sys.version_info[0]}.{sys.version_info[1]}"
+    purpose: str = "Triton's python backend"
+
+    def is_there(self) -> bool:
+        """Whether this interpreter brings it, or the system has it."""
+        beside = Path(str(sysconfig.get_config_var("LIBDIR"))) / str(sysconfig.get_config_var("INSTSONAME"))
+        return beside.is_file() or ctypes.util.find_library(self.package.removeprefix("lib")) is not None
+
 
 ENVIRONMENTS = (
     Environment("airflow", "Apache Airflow", installs_project=True),
@@ -52,7 +72,10 @@ ENVIRONMENTS = (
     # Triton's python backend needs a numpy older than 2, which Python 3.13 has none of
     Environment("triton", "Triton and its python backend", installs_project=False, newest_python=(3, 12)),
 )
-DEMO_PROGRAMS = (SystemProgram("Orthanc", "orthanc", "the demo's PACS; without it pynetdicom's qrscp stands in"),)
+DEMO_PROGRAMS = (
+    SystemProgram("Orthanc", "orthanc", "the demo's PACS; without it pynetdicom's qrscp stands in"),
+    PythonLibrary(),
+)
 TEST_PROGRAMS = (
     SystemProgram("storescu", "dcmtk", "tests that send and receive with DCMTK"),
     SystemProgram("dciodvfy", "dicom3tools", "tests that validate DICOM objects"),
@@ -107,9 +130,9 @@ def check_machine() -> None:
         )
 
 
-def install_programs(programs: Sequence[SystemProgram]) -> None:
+def install_programs(programs: Sequence[SystemProgram | PythonLibrary]) -> None:
     """Install the Debian packages of missing programs when we are root; otherwise say what is missing and what for."""
-    missing = [program for program in programs if find_program(program.program) is None]
+    missing = [program for program in programs if not program.is_there()]
     if not missing:
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
