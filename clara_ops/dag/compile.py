@@ -94,7 +94,7 @@ def compile_workflow(workflow: Workflow) -> DAG:
 
 
 def _stage_task(workflow: Workflow, stage: Stage, dag: DAG) -> StageOperator:
-    placement: dict[str, Any] = {"pool": GPU_POOL} if stage.resources.gpu else {}
+    placement: dict[str, Any] = {"pool": GPU_POOL} if stage.resources.uses_gpu else {}
     joins = len(stage.after) > 1
     return StageOperator(
         workflow=workflow,

@@ -8,7 +8,11 @@ class StageError(AirflowException):
 
 
 class OutOfMemory(StageError):
-    """The container was killed for using more memory than its limit."""
+    """The container was killed for using more memory than its limit; it is tried again with `memory-retry`."""
+
+
+class MemoryExhausted(AirflowFailException):
+    """The container was killed for using more memory than its limit, and there is no more to be had."""
 
 
 class DeadlineExceeded(StageError):

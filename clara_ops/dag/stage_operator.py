@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -12,12 +13,13 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from kubernetes.client import V1Pod
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 from clara_ops.contract.environment import IMAGE_REGISTRY
 from clara_ops.contract.errors import StageExit
 from clara_ops.contract.evaluator import evaluate
 from clara_ops.dag.cause import cause_of, exit_code_of
-from clara_ops.dag.errors import StageError
+from clara_ops.dag.errors import MemoryExhausted, OutOfMemory, StageError
 from clara_ops.dag.listener import Listener
 from clara_ops.dag.pod_watch import WatchingPodManager
 from clara_ops.dag.prepare import facts_of, payload_of
@@ -30,6 +32,7 @@ WAITING_SECONDS = 3600
 PULLING_SECONDS = 600
 _SPARE_SECONDS = 60
 _POLL_SECONDS = 5
+_OUT_OF_MEMORY = "clara_out_of_memory"
 
 
 class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provider is not typed
@@ -76,7 +79,11 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
         jinja_env: jinja2.Environment | None = None,  # noqa: ARG002 - Airflow's signature
     ) -> None:
         """Fill in the payload; nothing else is a template."""
-        self.pod_template_dict = stage_pod(self.workflow, self.stage, context["run_id"], _registry())
+        stage, store = self.stage, context.get("task_state_store")
+        if store is not None and store.get(_OUT_OF_MEMORY) and stage.resources.memory_retry is not None:
+            more = stage.resources.model_copy(update={"memory": stage.resources.memory_retry})
+            stage = replace(stage, resources=more)
+        self.pod_template_dict = stage_pod(self.workflow, stage, context["run_id"], _registry())
 
     def execute(self, context: Context) -> None:
         """Run the pod to its end.
@@ -96,7 +103,10 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
             pod: V1Pod | None = self.remote_pod
             if exit_code_of(pod) == StageExit.NOTHING_TO_DO:
                 raise self._nothing_to_do(payload) from error
-            raise cause_of(self.stage.name, pod, error.__context__ or error) from error
+            cause = cause_of(self.stage.name, pod, error.__context__ or error)
+            raise (self._out_of_memory(cause, context) if isinstance(cause, OutOfMemory) else cause) from error
+        except HTTPError as error:
+            raise StageError(f"stage {self.stage.name!r}: the pod API does not answer: {error}") from error
 
     def _check_when(self, payload: str, facts: Mapping[str, Any]) -> None:
         when = self.stage.when
@@ -110,6 +120,14 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
         if not verdict.value:
             meaning = "cannot be decided" if verdict.value is None else "is not met"
             raise AirflowSkipException(f"stage {self.stage.name!r} is left out, its 'when' {meaning}: {verdict.reason}")
+
+    def _out_of_memory(self, cause: OutOfMemory, context: Context) -> AirflowException:
+        """Once more with `memory-retry` where the stage has it; the store tells the next try."""
+        store = context.get("task_state_store")
+        if self.stage.resources.memory_retry is None or store is None or store.get(_OUT_OF_MEMORY):
+            return MemoryExhausted(str(cause))
+        store.set(_OUT_OF_MEMORY, True)
+        return cause
 
     def _nothing_to_do(self, payload: str) -> AirflowException:
         result = Listener.connect().result(payload, self.stage.output)

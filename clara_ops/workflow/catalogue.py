@@ -46,6 +46,10 @@ def _file_name(value: str) -> str:
     return value
 
 
+def _object_name(value: str) -> str:
+    return check_dns_label(value, "name")
+
+
 def _seconds(value: object) -> object:
     if isinstance(value, bool) or not str(value).isdigit() or int(str(value)) < 1:
         raise ValueError('expected seconds, at least 1, for example "300"')
@@ -83,12 +87,28 @@ class OptionDeclaration(FileModel):
 
 
 class Resources(FileModel):
-    """What the pod asks for; cpu and memory are request and limit in one. `gpu: 0` forbids workflows to ask for one."""
+    """What the pod asks for, as request and limit in one.
+
+    Attributes:
+        memory_retry: memory of the one try after a container was killed for using too much; without it there is none.
+        gpu: how many; 0 forbids workflows to ask for one.
+        gpu_product: only nodes whose label `nvidia.com/gpu.product` is this.
+        mig: profile of a Multi-Instance GPU, for example `1g.10gb`: `gpu` then counts slices of it, 1 when not given.
+        claim: name of a ResourceClaimTemplate (Dynamic Resource Allocation) that says which device.
+    """
 
     cpu: Quantity | None = None
     memory: Quantity | None = None
+    memory_retry: Quantity | None = Field(default=None, alias="memory-retry")
     gpu: Annotated[int, Field(ge=0, le=64)] | None = None
     gpu_product: StrictStr | None = Field(default=None, alias="gpu-product")
+    mig: Annotated[StrictStr, Field(pattern=r"^[0-9]+g\.[0-9]+gb(\.me)?$")] | None = None
+    claim: Annotated[StrictStr, AfterValidator(_object_name)] | None = None
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether a GPU, a part of one or a claimed device is asked for."""
+        return bool(self.gpu) or (self.gpu is None and self.mig is not None) or self.claim is not None
 
 
 class CatalogueEntry(FileModel):

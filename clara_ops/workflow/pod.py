@@ -20,6 +20,7 @@ TERMINATION_GRACE_SECONDS = 15
 USER = 1000
 
 GPU = "nvidia.com/gpu"
+DEVICE = "device"
 GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
 
 RUN_LABEL = "clara.io/run"
@@ -57,6 +58,8 @@ def stage_pod(workflow: Workflow, stage: Stage, payload: str, registry: str = ""
         "containers": [_container(workflow, stage, payload, registry)],
         "volumes": _volumes(stage.resources),
     }
+    if stage.resources.claim is not None:
+        spec["resourceClaims"] = [{"name": DEVICE, "resourceClaimTemplateName": stage.resources.claim}]
     if stage.entry.priority_class:
         spec["priorityClassName"] = f"clara-{workflow.priority}"
     if not uses_driver(stage):
@@ -106,9 +109,9 @@ def _container(workflow: Workflow, stage: Stage, payload: str, registry: str) ->
         container["command"] = list(entry.command)
     if stage.args:
         container["args"] = list(stage.args)
-    quantities = _quantities(stage.resources)
-    if quantities:
-        container["resources"] = {"requests": quantities, "limits": dict(quantities)}
+    resources = _resources(stage.resources)
+    if resources:
+        container["resources"] = resources
     return container
 
 
@@ -177,7 +180,7 @@ def _mounts(workflow: Workflow, stage: Stage, payload: str) -> list[dict[str, An
         _mount(f"{app}/{MANIFEST}", payload, MANIFEST, read_only=True),
         {"name": "tmp", "mountPath": "/tmp"},
     ]
-    if stage.resources.gpu:
+    if stage.resources.uses_gpu:
         mounts.append({"name": "shm", "mountPath": "/dev/shm"})
     return mounts
 
@@ -192,7 +195,7 @@ def _volumes(resources: Resources) -> list[dict[str, Any]]:
         {"name": "data", "persistentVolumeClaim": {"claimName": CLAIM}},
         {"name": "tmp", "emptyDir": {}},
     ]
-    if resources.gpu:
+    if resources.uses_gpu:
         volumes.append({"name": "shm", "emptyDir": {"medium": "Memory"}})
     return volumes
 
@@ -209,9 +212,17 @@ def _log_folder(stage: Stage) -> str:
     return str(PurePosixPath(stage.entry.log_name).parent)
 
 
-def _quantities(resources: Resources) -> dict[str, str]:
-    quantities = {"cpu": resources.cpu, "memory": resources.memory, GPU: str(resources.gpu) if resources.gpu else None}
-    return {name: quantity for name, quantity in quantities.items() if quantity is not None}
+def _resources(resources: Resources) -> dict[str, Any]:
+    quantities = {"cpu": resources.cpu, "memory": resources.memory, **_devices(resources)}
+    asked = {name: quantity for name, quantity in quantities.items() if quantity is not None}
+    claims = {"claims": [{"name": DEVICE}]} if resources.claim is not None else {}
+    return ({"requests": asked, "limits": dict(asked)} if asked else {}) | claims
+
+
+def _devices(resources: Resources) -> dict[str, str]:
+    if resources.mig is not None and resources.gpu != 0:
+        return {f"nvidia.com/mig-{resources.mig}": str(resources.gpu or 1)}
+    return {GPU: str(resources.gpu)} if resources.gpu else {}
 
 
 def _gpu_affinity(product: str) -> dict[str, Any]:

@@ -201,7 +201,7 @@ class _Resolver:
             return ()
 
     def _resources(self, index: int, stage: StageSpec, entry: CatalogueEntry) -> Resources:
-        if entry.resources.gpu == 0 and stage.resources.gpu:
+        if entry.resources.gpu == 0 and stage.resources.uses_gpu:
             self._report(
                 ("stages", index, "resources", "gpu"),
                 f"the catalogue gives stage {stage.stage!r} no GPU (gpu: 0); leave 'gpu' out, or change the catalogue",

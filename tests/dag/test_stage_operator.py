@@ -20,6 +20,7 @@ from kubernetes import client, config
 from clara_ops.dag.errors import (
     DeadlineExceeded,
     ImageUnavailable,
+    MemoryExhausted,
     OutOfMemory,
     PodLost,
     StageError,
@@ -100,20 +101,23 @@ def stage_task(script: str, **changes: Any) -> StageOperator:
     (workflow,) = load_workflows(path, load_catalogue([OWN_CATALOGUE]))
     stage = workflow.stages[0]
     when = changes.pop("when", None)
-    resources = stage.resources.model_copy(update={"cpu": "1", "memory": changes.pop("memory", "512Mi")})
+    memory = {"memory": changes.pop("memory", "512Mi"), "memory_retry": changes.pop("memory_retry", None)}
+    resources = stage.resources.model_copy(update={"cpu": "1", **memory})
     entry = stage.entry.model_copy(update={"command": ("sh", "-c", script), **changes})
     stage = replace(stage, entry=entry, resources=resources, args=(), when=when)
     return StageOperator(workflow=replace(workflow, stages=(stage,)), stage=stage, task_id=stage.name)
 
 
-def run(task: StageOperator, try_number: int = 1, **facts: Any) -> None:
-    """Execute as Airflow's task runner does."""
+def run(task: StageOperator, try_number: int = 1, store: dict[str, Any] | None = None, **facts: Any) -> None:
+    """Execute as Airflow's task runner does; `store` is what is kept from try to try."""
     instance = SimpleNamespace(
         dag_id="organ-seg", task_id=task.task_id, try_number=try_number, map_index=-1, xcom_push=lambda **_: None
     )
     conf = {"payload": RUN, "facts": facts}
     dag = SimpleNamespace(parent_dag=None)
+    kept = SimpleNamespace(get=store.get, set=store.__setitem__) if store is not None else None
     context: Any = {"ti": instance, "run_id": RUN, "dag": dag, "dag_run": SimpleNamespace(conf=conf)}
+    context["task_state_store"] = kept
     task.render_template_fields(context)
     task.execute(context)
 
@@ -156,7 +160,6 @@ def test_a_short_stage_takes_a_short_time() -> None:
         ("echo 'no CT' > /dev/termination-log; exit 65", {}, StageInputRefused, "refused its input: no CT"),
         ("echo boom; exit 3", {}, StageError, "failed with exit code 3: boom"),
         ("sleep 30", {"timeout": 1}, DeadlineExceeded, "longer than its 1 s"),
-        ("exec python3 -c 'x = bytearray(2**30); x[::4096] = bytes(2**18)'", {"memory": "128Mi"}, OutOfMemory, "128Mi"),
     ],
 )
 def test_the_end_of_a_pod_is_told_by_its_cause(
@@ -165,6 +168,35 @@ def test_the_end_of_a_pod_is_told_by_its_cause(
     with pytest.raises(kind, match=words) as raised:
         run(stage_task(script, **changes))
     assert type(raised.value) is kind
+
+
+HUNGRY = "exec python3 -c 'x = bytearray(2**28); x[::4096] = bytes(2**16)'"
+
+
+def test_a_stage_that_needs_more_memory_gets_it_once() -> None:
+    store: dict[str, Any] = {}
+    with pytest.raises(OutOfMemory, match=r"more memory than its limit \(128Mi\)"):
+        run(stage_task(HUNGRY, memory="128Mi", memory_retry="512Mi"), store=store)
+    run(stage_task(HUNGRY, memory="128Mi", memory_retry="512Mi"), 2, store)
+
+
+def test_a_stage_that_needs_more_than_there_is_fails_at_once() -> None:
+    store: dict[str, Any] = {}
+    with pytest.raises(MemoryExhausted, match="128Mi"):
+        run(stage_task(HUNGRY, memory="128Mi"), store=store)
+    store["clara_out_of_memory"] = True
+    with pytest.raises(MemoryExhausted, match="144Mi"):
+        run(stage_task(HUNGRY, memory="128Mi", memory_retry="144Mi"), 2, store)
+
+
+def test_a_pod_api_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cluster: Cluster) -> None:
+    text = re.sub(r"server: .*", "server: http://127.0.0.1:1", cluster.kubeconfig.read_text())
+    (tmp_path / "kubeconfig").write_text(text)
+    extra = {"kube_config_path": str(tmp_path / "kubeconfig"), "namespace": "clara"}
+    monkeypatch.setenv("AIRFLOW_CONN_CLARA_KUBERNETES", json.dumps({"conn_type": "kubernetes", "extra": extra}))
+    monkeypatch.setenv("AIRFLOW__WORKERS__API_RETRIES", "1")
+    with pytest.raises(StageError, match="the pod API does not answer"):
+        run(stage_task("true"))
 
 
 def test_an_image_that_is_not_there(cluster: Cluster) -> None:

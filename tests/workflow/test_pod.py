@@ -42,6 +42,20 @@ stages:
     resources: {cpu: 500m, memory: 8Gi, gpu: 2, gpu-product: NVIDIA-A100-SXM4-40GB}
     securityContext: {readOnlyRootFilesystem: false}
     priorityClass: false
+  sliced:
+    image: {repository: tool}
+    stageName: sliced
+    logName: /app/logs/sliced.log
+    lockName: sliced.lock
+    timeout: 60
+    resources: {memory: 1Gi, memory-retry: 2Gi, mig: 1g.10gb}
+  claimed:
+    image: {repository: tool}
+    stageName: claimed
+    logName: /app/logs/claimed.log
+    lockName: claimed.lock
+    timeout: 60
+    resources: {claim: big-gpu}
   monai:
     image: {repository: monai-app}
     stageName: monai
@@ -62,6 +76,12 @@ stages:
     args: ["--title", "{{ run_id }} $(HOME) two words"]
   - stage: monai
     after: dicom-reader
+  - stage: sliced
+    after: []
+    input: dicom/input
+  - stage: claimed
+    after: []
+    input: dicom/input
   - stage: dicom-writer
     name: writer
     after: [foreign, monai]
@@ -101,6 +121,8 @@ CASES = [
     ("vendors", "dicom-reader"),
     ("vendors", "foreign"),
     ("vendors", "monai"),
+    ("vendors", "sliced"),
+    ("vendors", "claimed"),
     ("vendors", "writer"),
 ]
 
