@@ -88,6 +88,7 @@ class Instance:
 
     Attributes:
         concatenation: Concatenation UID and how many instances it has; None for an object that is whole by itself.
+        attributes: keyword and value of what series are selected by.
     """
 
     path: Path
@@ -98,6 +99,7 @@ class Instance:
     frame_of_reference_uid: str
     modality: str
     concatenation: tuple[str, int] | None
+    attributes: tuple[tuple[str, str], ...]
     frames: tuple[Frame, ...]
 
 

@@ -32,6 +32,28 @@ UNREADABLE = (
 )
 """What pydicom raises on a file that is damaged: it has no one error for that."""
 
+SELECTABLE = (
+    "BodyPartExamined",
+    "ContrastBolusAgent",
+    "ConvolutionKernel",
+    "ImageType",
+    "KVP",
+    "MagneticFieldStrength",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "Modality",
+    "PatientPosition",
+    "ProtocolName",
+    "ScanningSequence",
+    "SequenceVariant",
+    "SeriesDescription",
+    "SeriesNumber",
+    "SliceThickness",
+    "StationName",
+    "StudyDescription",
+)
+"""Attributes that rules for the selection of series may name; none of them identifies a patient."""
+
 _KEYWORDS = (
     "SpecificCharacterSet",
     "SOPClassUID",
@@ -54,6 +76,7 @@ _KEYWORDS = (
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
     *planes.KEYWORDS,
+    *SELECTABLE,
 )
 _PIXEL_KEYWORDS = {
     (0x7FE0, 0x0010): "PixelData",
@@ -148,6 +171,9 @@ def _instance(path: Path, dataset: Dataset, file: BinaryIO) -> Instance | SetAsi
         frame_of_reference_uid=str(dataset.get("FrameOfReferenceUID") or ""),
         modality=str(dataset.get("Modality") or ""),
         concatenation=_concatenation(dataset),
+        attributes=tuple(
+            (keyword, "\\".join(planes.values(dataset.get(keyword)))) for keyword in SELECTABLE if dataset.get(keyword)
+        ),
         frames=frames,
     )
 

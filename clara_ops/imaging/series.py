@@ -1,7 +1,7 @@
 """From headers to series: one per Series Instance UID, every instance once, scouts set aside."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,25 +21,28 @@ class Series:
     study_instance_uid: str
     frame_of_reference_uid: str
     modality: str
+    attributes: Mapping[str, str]
     frames: tuple[Frame, ...]
     set_aside: tuple[SetAside, ...]
 
 
-def group_series(instances: Iterable[Instance]) -> tuple[Series, ...]:
-    """Group instances by the Series Instance UID in their headers, in the order of the UIDs.
-
-    Raises:
-        AmbiguousSeries: one Series Instance UID in several studies.
-        ConflictingDuplicates: two files with one SOP Instance UID and different content.
-        MissingSlices: a concatenation of multi-frame objects lacks a part.
-    """
+def by_series(instances: Iterable[Instance]) -> dict[str, tuple[Instance, ...]]:
+    """Instances by the Series Instance UID in their headers, in the order of the UIDs."""
     groups: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
         groups[instance.series_instance_uid].append(instance)
-    return tuple(_series(uid, groups[uid]) for uid in sorted(groups))
+    return {uid: tuple(groups[uid]) for uid in sorted(groups)}
 
 
-def _series(uid: str, found: list[Instance]) -> Series:
+def make_series(found: Sequence[Instance]) -> Series:
+    """One series of the instances that have its UID.
+
+    Raises:
+        AmbiguousSeries: the series is in several studies.
+        ConflictingDuplicates: two files with one SOP Instance UID and different content.
+        MissingSlices: a concatenation of multi-frame objects lacks a part.
+    """
+    uid = found[0].series_instance_uid
     instances, set_aside = _collapse_duplicates(found)
     studies = {instance.study_instance_uid for instance in instances}
     if len(studies) > 1:
@@ -53,7 +56,13 @@ def _series(uid: str, found: list[Instance]) -> Series:
         frames += [_with_frame_of_reference(frame, instance) for frame in volume_frames]
     first = instances[0]
     return Series(
-        uid, first.study_instance_uid, first.frame_of_reference_uid, first.modality, tuple(frames), tuple(set_aside)
+        series_instance_uid=uid,
+        study_instance_uid=first.study_instance_uid,
+        frame_of_reference_uid=first.frame_of_reference_uid,
+        modality=first.modality,
+        attributes=dict(first.attributes),
+        frames=tuple(frames),
+        set_aside=tuple(set_aside),
     )
 
 
@@ -62,7 +71,7 @@ def _with_frame_of_reference(frame: Frame, instance: Instance) -> Frame:
     return replace(frame, traits=(*frame.traits, ("FrameOfReferenceUID", instance.frame_of_reference_uid)))
 
 
-def _collapse_duplicates(found: list[Instance]) -> tuple[list[Instance], list[SetAside]]:
+def _collapse_duplicates(found: Iterable[Instance]) -> tuple[list[Instance], list[SetAside]]:
     kept: dict[str, Instance] = {}
     set_aside = []
     for instance in found:

@@ -11,7 +11,7 @@ from clara_ops.imaging.errors import MissingSource
 from clara_ops.imaging.frames import Frame, Instance
 from clara_ops.imaging.geometry import Grid
 from clara_ops.imaging.headers import read_header, scan_folder
-from clara_ops.imaging.series import group_series
+from clara_ops.imaging.series import by_series, make_series
 from clara_ops.imaging.source_map import map_source, source_grid
 from clara_ops.imaging.volumes import stack_series
 
@@ -60,15 +60,12 @@ def find_source(folder: Path, series_instance_uid: str) -> SourceSeries | None:
     Raises:
         ImagingError: the series is there and holds no volume, or several.
     """
-    for series in group_series(_scan(folder)):
-        if series.series_instance_uid == series_instance_uid and series.frames:
-            (stack,) = stack_series(series)
-            return open_source(map_source(series, stack, folder), folder)
-    return None
-
-
-def _scan(folder: Path) -> tuple[Instance, ...]:
-    return scan_folder(folder).instances
+    instances = by_series(scan_folder(folder).instances).get(series_instance_uid)
+    if not instances:
+        return None
+    series = make_series(instances)
+    (stack,) = stack_series(series)
+    return open_source(map_source(series, stack, folder), folder)
 
 
 def _read_instance(path: Path) -> Instance:

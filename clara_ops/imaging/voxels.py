@@ -12,11 +12,13 @@ from pydicom.uid import UID
 
 from clara_ops.imaging.frames import Frame
 from clara_ops.imaging.metaimage import raw_path, write_header
-from clara_ops.imaging.pixels import BeyondInt16Error, check_pixels, frame_values, values_dtype
+from clara_ops.imaging.pixels import BeyondInt16Error, frame_values, values_dtype
 from clara_ops.imaging.stacks import Stack
 
 _BATCH = 4
 """Slices a worker decodes at a time: few enough to keep all workers busy to the end."""
+
+_MOST_WORKERS = 4
 
 Advance = Callable[[float], None]
 
@@ -25,19 +27,17 @@ def write_stack(stack: Stack, path: Path, *, workers: int | None = None, advance
     """Decode the planes of a stack and write them as a volume, LPS mm.
 
     Args:
-        stack: one volume.
+        stack: one volume, its frames checked by `pixels.check_pixels`.
         path: the .mhd file; the voxels go beside it.
-        workers: processes, or threads where nothing is compressed; by default one a processor.
+        workers: processes, or threads where nothing is compressed; by default one a processor, four at most.
         advance: called with the part that is done, 0 to 1.
 
     Returns:
         The type of the voxels: int16 where it holds every value, else float32.
 
     Raises:
-        UnsupportedPixels, MissingCodec, TruncatedPixelData, BrokenPixels: naming the file.
+        TruncatedPixelData, BrokenPixels: naming the file.
     """
-    for frame in stack.frames:
-        check_pixels(frame)
     dtype = values_dtype(stack.frames)
     try:
         _write_voxels(stack.frames, raw_path(path), dtype, workers, advance)
@@ -54,7 +54,7 @@ def _write_voxels(
     raw.touch()
     numbered = list(enumerate(frames))
     batches = [numbered[first : first + _BATCH] for first in range(0, len(numbered), _BATCH)]
-    with _executor(frames, min(workers or os.cpu_count() or 1, len(batches))) as executor:
+    with _executor(frames, min(workers or _default_workers(), len(batches))) as executor:
         writing = [executor.submit(_write_slices, raw, dtype, batch) for batch in batches]
         try:
             for done, future in enumerate(as_completed(writing), start=1):
@@ -62,6 +62,11 @@ def _write_voxels(
                 advance(done / len(writing))
         finally:
             executor.shutdown(cancel_futures=True)
+
+
+def _default_workers() -> int:
+    """Few on a machine with many processors: a container's share of them is small, and each worker takes memory."""
+    return min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
 
 
 def _executor(frames: Sequence[Frame], workers: int) -> Executor:

@@ -1,51 +1,66 @@
 """Stage dicom-reader: DICOM series to volumes, `<SeriesInstanceUID>.mhd` and `<SeriesInstanceUID>.source.json`."""
 
+import json
 import logging
-import math
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy.typing as npt
+import SimpleITK as sitk
 
+from clara_ops.contract.errors import NothingToDo
+from clara_ops.contract.evaluator import RuleError, check_rule
 from clara_ops.contract.result import StageResult
 from clara_ops.driver.folders import StageFolders
 from clara_ops.driver.progress import Progress
-from clara_ops.imaging.errors import NoImages
+from clara_ops.imaging.errors import NoImages, VolumeError
 from clara_ops.imaging.frames import SetAside
-from clara_ops.imaging.headers import scan_folder
+from clara_ops.imaging.geometry import grid_of
+from clara_ops.imaging.metaimage import read_volume
+from clara_ops.imaging.reading import SCOUTS_ONLY, Plan, ReadingPolicy, TiltPolicy, Volume, plan_reading
 from clara_ops.imaging.regrid import fill_gaps, straighten
-from clara_ops.imaging.series import Series, group_series
 from clara_ops.imaging.source_map import map_source, write_source_map
-from clara_ops.imaging.stacks import Stack
-from clara_ops.imaging.volumes import GapPolicy, stack_series
+from clara_ops.imaging.volumes import GapPolicy
 from clara_ops.imaging.voxels import write_stack
 
 DESCRIPTION = "read every DICOM series of the input into a volume (.mhd)"
 
 _HEADERS_PERCENT = 10.0
 _AIR = -1024.0
+_SUFFIXES = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 
 logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
+        "--gaps", type=GapPolicy, choices=list(GapPolicy), default=GapPolicy.REFUSE,
+        help="where slices are missing: refuse, resample to even spacing, or keep the slices as if none were missing",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tilt", type=TiltPolicy, choices=list(TiltPolicy), default=TiltPolicy.KEEP,
+        help="a tilted gantry: keep the leaning grid, or resample to a right-angled one",
+    )  # fmt: skip
+    parser.add_argument(
         "--split", action="store_true",
         help="write a series that holds several volumes as <SeriesInstanceUID>_<n>.mhd, instead of refusing it",
     )  # fmt: skip
     parser.add_argument(
-        "--gaps", choices=[policy.value for policy in GapPolicy], default=GapPolicy.REFUSE.value,
-        help="where slices are missing: refuse, resample to even spacing, or keep the slices as if none were missing",
+        "--select", metavar="RULE",
+        help='read only series that fit a rule, as JSON: {"attribute": "Modality", "op": "eq", "value": "CT"}',
     )  # fmt: skip
     parser.add_argument(
-        "--tilt", choices=["keep", "resample"], default="keep",
-        help="a tilted gantry: keep the leaning grid, or resample to a right-angled one",
-    )  # fmt: skip
-    parser.add_argument("--workers", type=int, help="slices decoded at the same time (default: one a processor)")
+        "--most-slices", action="store_true", help="of what is selected, read the series with most slices of each study"
+    )
+    parser.add_argument(
+        "--also", choices=list(_SUFFIXES), action="append", default=[], help="write the volumes in this format too"
+    )
+    parser.add_argument("--explain", action="store_true", help="print what was found, and what was decided and why")
+    parser.add_argument("--workers", type=int, help="slices decoded at once (default: one a processor, at most 4)")
 
 
 def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageResult:
@@ -53,52 +68,69 @@ def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageR
 
     Raises:
         NoImages: there is no image to make a volume of.
+        NothingToDo: no series fits the rule.
+        RuleError: the rule cannot be read.
         ImagingError: naming the file or the series, and what is wrong with it.
     """
     progress(0, "reading headers")
-    scan = scan_folder(folders.input)
-    series = group_series(scan.instances)
-    set_aside = (*scan.set_aside, *(item for one in series for item in one.set_aside))
-    for item in set_aside:
-        logger.info("set aside %s: %s", item.path.relative_to(folders.input), item.reason)
-    volumes = [volume for one in series if one.frames for volume in _volumes(one, options)]
-    if not volumes:
-        raise NoImages(f"{folders.input}: holds no image to make a volume of ({_summary(set_aside) or 'it is empty'})")
-    total = sum(len(volume.stack.frames) for volume in volumes)
+    select = _rule(options.select) if options.select else None
+    policy = ReadingPolicy(options.gaps, options.tilt, options.split, select, options.most_slices)
+    plan = plan_reading(folders.input, policy)
+    _report(plan, folders.input, to_stdout=options.explain)
+    _check(plan, folders.input)
+    total = sum(len(volume.stack.frames) for volume in plan.volumes)
     done = 0
-    for volume in volumes:
+    for volume in plan.volumes:
         advance = partial(_advance, progress, done / total, len(volume.stack.frames) / total)
         path = folders.output / f"{volume.name}.mhd"
         dtype = write_stack(volume.stack, path, workers=options.workers, advance=advance)
-        resampled = _regrid(volume, path, dtype, options)
+        resampled = _regrid(volume, path, dtype, policy)
         write_source_map(map_source(volume.series, volume.stack, folders.input, resampled=resampled), path)
+        for suffix in map(_SUFFIXES.__getitem__, options.also):
+            _write_also(path, suffix)
         done += len(volume.stack.frames)
-    return StageResult(reason=_summary(set_aside), facts={"volumes": len(volumes), "slices": total})
+    return StageResult(reason=_remarks(plan), facts={"volumes": len(plan.volumes), "slices": total})
 
 
-@dataclass(frozen=True)
-class _Volume:
-    series: Series
-    stack: Stack
-    name: str
+def _rule(text: str) -> Mapping[str, Any]:
+    try:
+        rule: Mapping[str, Any] = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RuleError(f"--select {text}: is not JSON: {error}") from error
+    check_rule(rule, "--select")
+    return rule
 
 
-def _volumes(series: Series, options: Namespace) -> Iterator[_Volume]:
-    uid = series.series_instance_uid
-    stacks = stack_series(series, gaps=GapPolicy(options.gaps), split=options.split)
-    for number, stack in enumerate(stacks, start=1):
-        if stack.shear:
-            drift = math.hypot(*stack.shear)
-            logger.warning("series %s: gantry tilt, slices drift by %.3f mm each: %s", uid, drift, options.tilt)
-        if stack.gaps:
-            logger.warning("series %s: gaps at %d places: %s", uid, len(stack.gaps), options.gaps)
-        yield _Volume(series, stack, uid if len(stacks) == 1 else f"{uid}_{number}")
+def _report(plan: Plan, folder: Path, *, to_stdout: bool) -> None:
+    """Say what was found and decided: on standard output when it was asked for, else in the log."""
+    lines = [f"set aside {item.path.relative_to(folder)}: {item.reason}" for item in plan.set_aside]
+    for decision in plan.decisions:
+        line = f"series {decision.series_instance_uid}: {decision.description}: {decision.outcome}"
+        lines.append("; ".join([line, *decision.remarks]) + (f": {decision.error}" if decision.error else ""))
+    for line in lines:
+        if to_stdout:
+            print(line)
+        else:
+            logger.info(line)
 
 
-def _regrid(volume: _Volume, path: Path, dtype: npt.DTypeLike, options: Namespace) -> bool:
+def _check(plan: Plan, folder: Path) -> None:
+    """Raise what stops the stage: the first series that is refused, or that there is nothing to read."""
+    for decision in plan.decisions:
+        if decision.error:
+            raise decision.error
+    if plan.volumes:
+        return
+    left_out = [f"{one.series_instance_uid} {one.outcome}" for one in plan.decisions if one.outcome != SCOUTS_ONLY]
+    if left_out:
+        raise NothingToDo(f"no series fits the rule: {'; '.join(left_out)}")
+    raise NoImages(f"{folder}: holds no image to make a volume of ({_summary(plan.set_aside) or 'it is empty'})")
+
+
+def _regrid(volume: Volume, path: Path, dtype: npt.DTypeLike, policy: ReadingPolicy) -> bool:
     """Interpolate a volume where it was asked for; whether that was so."""
-    fills = bool(volume.stack.gaps) and options.gaps == GapPolicy.RESAMPLE
-    straightens = volume.stack.shear is not None and options.tilt == "resample"
+    fills = bool(volume.stack.gaps) and policy.gaps is GapPolicy.RESAMPLE
+    straightens = volume.stack.shear is not None and policy.tilt is TiltPolicy.RESAMPLE
     if fills:
         fill_gaps(path, volume.stack, dtype)
     if straightens:
@@ -106,12 +138,26 @@ def _regrid(volume: _Volume, path: Path, dtype: npt.DTypeLike, options: Namespac
     return fills or straightens
 
 
+def _write_also(path: Path, suffix: str) -> None:
+    image = read_volume(path)
+    if suffix == _SUFFIXES["nifti"] and not grid_of(image).is_right_angled():
+        raise VolumeError(f"{path}: NIfTI has no place for the leaning grid of a tilted gantry; choose --tilt resample")
+    sitk.WriteImage(image, f"{path.with_suffix('')}{suffix}")
+
+
 def _advance(progress: Progress, before: float, share: float, part: float) -> None:
     """Percent done, when of one volume, which is `share` of all slices, `part` is done."""
     progress(_HEADERS_PERCENT + (100 - _HEADERS_PERCENT) * (before + share * part), "decoding slices")
 
 
-def _summary(set_aside: Sequence[SetAside]) -> str | None:
+def _remarks(plan: Plan) -> str | None:
+    """What a person should know, in one line."""
+    remarks = [f"series {one.series_instance_uid}: {remark}" for one in plan.decisions for remark in one.remarks]
+    summary = _summary(plan.set_aside)
+    return "; ".join([*remarks, *([summary] if summary else [])]) or None
+
+
+def _summary(set_aside: Sequence[SetAside]) -> str:
     """How many files were set aside for what."""
     counts = Counter(item.reason for item in set_aside)
-    return "; ".join(f"{count} set aside: {reason}" for reason, count in sorted(counts.items())) or None
+    return "; ".join(f"{count} set aside: {reason}" for reason, count in sorted(counts.items()))
