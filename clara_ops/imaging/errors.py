@@ -67,6 +67,10 @@ class ScatteredSlices(ImagingError):
     """Parallel slices whose corners do not lie on one line."""
 
 
+class MissingUptake(ImagingError):
+    """A PET series whose headers do not say what SUV is computed from."""
+
+
 class GridMismatch(ImagingError):
     """A result whose grid does not overlap the grid of its source."""
 

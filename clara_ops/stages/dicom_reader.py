@@ -24,6 +24,7 @@ from clara_ops.imaging.metaimage import read_volume
 from clara_ops.imaging.reading import SCOUTS_ONLY, Plan, ReadingPolicy, TiltPolicy, Volume, plan_reading
 from clara_ops.imaging.regrid import fill_gaps, straighten
 from clara_ops.imaging.source_map import map_source, write_source_map
+from clara_ops.imaging.suv import in_suv
 from clara_ops.imaging.volumes import GapPolicy
 from clara_ops.imaging.voxels import write_stack
 
@@ -57,6 +58,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--most-slices", action="store_true", help="of what is selected, read the series with most slices of each study"
     )
     parser.add_argument(
+        "--suv", action="store_true", help="write PET as standardized uptake values by body weight, g/ml"
+    )
+    parser.add_argument(
         "--also", choices=list(_SUFFIXES), action="append", default=[], help="write the volumes in this format too"
     )
     parser.add_argument("--explain", action="store_true", help="print what was found, and what was decided and why")
@@ -83,7 +87,8 @@ def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageR
     for volume in plan.volumes:
         advance = partial(_advance, progress, done / total, len(volume.stack.frames) / total)
         path = folders.output / f"{volume.name}.mhd"
-        dtype = write_stack(volume.stack, path, workers=options.workers, advance=advance)
+        stack = in_suv(volume.stack) if options.suv and volume.series.modality == "PT" else volume.stack
+        dtype = write_stack(stack, path, workers=options.workers, advance=advance)
         resampled = _regrid(volume, path, dtype, policy)
         write_source_map(map_source(volume.series, volume.stack, folders.input, resampled=resampled), path)
         for suffix in map(_SUFFIXES.__getitem__, options.also):
