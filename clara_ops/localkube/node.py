@@ -103,7 +103,7 @@ class Node:
         self._closed = True
         for running in self._running.values():
             running.worker.stop(min(grace, running.worker.pod.spec.grace), SHUTDOWN)
-        await asyncio.gather(*(running.task for running in self._running.values()))
+        await asyncio.gather(*(running.task for running in self._running.values()), return_exceptions=True)
         await asyncio.gather(*self._removals)
 
     def event(self, pod: Json, kind: str, reason: str, message: str, container: Container | None = None) -> None:
@@ -190,20 +190,23 @@ class Node:
         uid = stored["metadata"]["uid"]
         place = Place(self._store.pod_folders(stored), gpus)
         worker = PodWorker(stored, pod, place, self._machine, self._lookup_in(pod), _PodReporter(self, stored))
-        task = asyncio.get_running_loop().create_task(self._work(stored, worker))
+        task = asyncio.get_running_loop().create_task(worker.run())
         self._running[uid] = _Running(worker, task, pod.spec.requests(), gpus)
+        task.add_done_callback(lambda ended: self._finish(stored, ended))
         return worker
 
-    async def _work(self, stored: Json, worker: PodWorker) -> None:
-        uid = stored["metadata"]["uid"]
-        try:
-            await worker.run()
-        finally:
-            del self._running[uid]
-            current = self._current(stored)
-            if current is None or "deletionTimestamp" in current["metadata"]:
-                self._remove(stored)
-            self._schedule()
+    def _finish(self, stored: Json, task: asyncio.Task[None]) -> None:
+        if task.cancelled():  # The server ends and leaves its pods running.
+            return
+        del self._running[stored["metadata"]["uid"]]
+        current = self._current(stored)
+        error = task.exception()
+        if current is None or "deletionTimestamp" in current["metadata"]:
+            self._remove(stored)
+        elif error is not None:
+            _log.error("pod %s: given up, localkube has a defect", "/".join(key_of(stored)), exc_info=error)
+            self.set_status(stored, {**current["status"], **Outcome("LocalkubeError", repr(error)).failure()})
+        self._schedule()
 
     def _remove(self, stored: Json) -> None:
         if self._current(stored) is not None:

@@ -80,8 +80,12 @@ def states_in(status: Json) -> dict[str, Json]:
 
 def pending_status(before: Json, unschedulable: str = "") -> Json:
     """The status of a pod that has no place yet."""
-    scheduled = _condition("PodScheduled", not unschedulable and None, "Unschedulable", unschedulable, before)
-    return {"phase": "Pending", "qosClass": "Burstable", "conditions": [scheduled] if unschedulable else []}
+    if not unschedulable:
+        return {"phase": "Pending"}
+    return {
+        "phase": "Pending",
+        "conditions": [_condition("PodScheduled", False, "Unschedulable", unschedulable, before)],
+    }
 
 
 def pod_status(spec: PodSpec, uid: str, states: Mapping[str, Json], before: Json, outcome: Outcome | None) -> Json:
@@ -105,7 +109,6 @@ def pod_status(spec: PodSpec, uid: str, states: Mapping[str, Json], before: Json
         "podIPs": [{"ip": NODE_ADDRESS}],
         "startTime": before.get("startTime") or timestamp(),
         "containerStatuses": [_container_status(item, uid, states[item.name]) for item in spec.containers],
-        "qosClass": "Burstable",
     }
     if spec.init_containers:
         status["initContainerStatuses"] = [
@@ -129,7 +132,7 @@ def _container_status(container: Container, uid: str, state: Json) -> Json:
     }
 
 
-def _condition(kind: str, holds: bool | None, reason: str, message: str, before: Json) -> Json:
+def _condition(kind: str, holds: bool, reason: str, message: str, before: Json) -> Json:
     value = "True" if holds else "False"
     old = next((item for item in before.get("conditions", []) if item["type"] == kind), None)
     since = old["lastTransitionTime"] if old is not None and old["status"] == value else timestamp()

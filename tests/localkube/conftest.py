@@ -93,6 +93,15 @@ class Server:
         return str(self.api.read_namespaced_pod_log(name, NAMESPACE, _preload_content=False).data.decode())
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that the tests of a module share; each gives its pods names of their own."""
+    found = Server(tmp_path_factory.mktemp("running"))
+    found.start()
+    yield found
+    found.stop()
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A server that is not started yet."""

@@ -234,20 +234,19 @@ class TestPlaces:
 
 
 class TestImages:
-    def test_an_image_without_command_runs_its_entrypoint(self, server):
-        server.start()
-        server.create("plain", "", container={"command": [], "image": "registry.example:5000/clara/stages:1.2"})
-        server.create("with-args", "", container={"command": [], "args": ["from", "the pod"]})
-        server.wait_for_end("plain")
-        server.wait_for_end("with-args")
-        assert server.logs("plain") == "from the image\n"
-        assert server.logs("with-args") == "from the pod\n"
+    def test_an_image_without_command_runs_its_entrypoint(self, running):
+        running.create("plain", "", container={"command": [], "image": "registry.example:5000/clara/stages:1.2"})
+        running.create("with-args", "", container={"command": [], "args": ["from", "the pod"]})
+        running.wait_for_end("plain")
+        running.wait_for_end("with-args")
+        assert running.logs("plain") == "from the image\n"
+        assert running.logs("with-args") == "from the pod\n"
 
-    def test_an_unknown_image_with_a_command_runs_with_a_warning(self, server):
-        server.start()
-        server.create("pod", "echo ran", container={"image": "nvcr.io/somebody/their-ai:2"})
-        assert server.wait_for_end("pod").status.phase == "Succeeded"
-        warnings = [event for event in server.api.list_namespaced_event("clara").items if event.type == "Warning"]
+    def test_an_unknown_image_with_a_command_runs_with_a_warning(self, running):
+        running.create("unknown-image", "echo ran", container={"image": "nvcr.io/somebody/their-ai:2"})
+        assert running.wait_for_end("unknown-image").status.phase == "Succeeded"
+        events = running.api.list_namespaced_event("clara", field_selector="involvedObject.name=unknown-image").items
+        warnings = [event for event in events if event.type == "Warning"]
         assert [event.reason for event in warnings] == ["UnknownImage"]
         assert "nvcr.io/somebody/their-ai:2" in warnings[0].message
 
@@ -298,12 +297,11 @@ class TestWithNamespaces:
         assert server.logs("pod") == "checkout\nhere\n"
         assert not (server.folder.parent / "mine").exists()
 
-    def test_nothing_of_a_mount_is_left_on_the_host(self, server):
-        server.start("--isolation", "namespaces")
+    def test_nothing_of_a_mount_is_left_on_the_host(self, running):
         mounts = [{"name": "data", "mountPath": path} for path in ("/nowhere-on-the-host/a", "/etc/clara-test/b")]
-        server.create("pod", "touch /etc/clara-test/b/file", container={"volumeMounts": mounts}, volumes=DATA)
-        assert server.wait_for_end("pod").status.phase == "Succeeded"
-        assert (server.claim / "file").exists()
+        running.create("mounts", "touch /etc/clara-test/b/file", container={"volumeMounts": mounts}, volumes=DATA)
+        assert running.wait_for_end("mounts").status.phase == "Succeeded"
+        assert (running.claim / "file").exists()
         assert not Path("/nowhere-on-the-host").exists()
         assert not Path("/etc/clara-test").exists()
 
@@ -328,56 +326,53 @@ class TestRefusals:
             ),
         ],
     )
-    def test_what_kubernetes_has_and_localkube_has_not_is_422(self, server, container, spec, field):
-        server.start()
+    def test_what_kubernetes_has_and_localkube_has_not_is_422(self, running, container, spec, field):
         with pytest.raises(client.ApiException) as error:
-            server.create("pod", "true", container=container, **spec)
+            running.create("pod", "true", container=container, **spec)
         causes = json.loads(error.value.body)["details"]["causes"]
         assert error.value.status == 422
         assert [cause["field"] for cause in causes] == [field]
         assert "localkube" in causes[0]["message"]
 
-    def test_exec_says_that_there_is_none(self, server):
-        server.start()
-        server.create("pod", "sleep 5")
-        server.wait("pod", lambda pod: pod.status.phase == "Running")
+    def test_exec_says_that_there_is_none(self, running):
+        running.create("no-exec", "exec sleep 5")
+        running.wait("no-exec", lambda pod: pod.status.phase == "Running")
         with pytest.raises(client.ApiException) as error:
-            server.api.connect_get_namespaced_pod_exec("pod", "clara", command=["true"])
+            running.api.connect_get_namespaced_pod_exec("no-exec", "clara", command=["true"])
         assert error.value.status == 501
         assert "use a cluster" in json.loads(error.value.body)["message"]
 
-    def test_an_unknown_path_and_method_are_told_as_status(self, server):
-        server.start()
-        api = server.api.api_client
+    def test_an_unknown_path_and_method_are_told_as_status(self, running):
+        api = running.api.api_client
         for path, method, code in (("/apis/apps/v1/deployments", "GET", 404), ("/api/v1/pods", "PUT", 405)):
             with pytest.raises(client.ApiException) as error:
                 api.call_api(path, method, auth_settings=["BearerToken"], response_types_map={})
             assert (error.value.status, json.loads(error.value.body)["kind"]) == (code, "Status")
 
 
-def test_a_pod_leaves_nothing_behind(server):
-    server.start()
+def test_a_pod_leaves_nothing_behind(running):
     volumes = [{"name": "memory", "emptyDir": {"medium": "Memory"}}]
     mounts = [{"name": "memory", "mountPath": "/fast"}]
     script = "mkdir -p /fast/deep; echo x > /fast/deep/file; chmod 500 /fast/deep"
-    server.create("pod", script, container={"volumeMounts": mounts}, volumes=volumes)
-    pod = server.wait_for_end("pod")
+    running.create("leaves", script, container={"volumeMounts": mounts}, volumes=volumes)
+    pod = running.wait_for_end("leaves")
     shared = Path("/dev/shm") / f"localkube-{pod.metadata.uid}"
     assert (shared / "memory/deep/file").read_text() == "x\n"
-    server.api.delete_namespaced_pod("pod", "clara")
-    assert comes_true(lambda: not shared.exists() and not list((server.folder / "state" / "pods").iterdir()))
+    running.api.delete_namespaced_pod("leaves", "clara")
+    assert comes_true(
+        lambda: not shared.exists() and not (running.folder / "state" / "pods" / pod.metadata.uid).exists()
+    )
 
 
-def test_a_pod_starts_within_a_moment(server):
-    server.start()
-    server.create("warm-up", "true")
-    server.wait_for_end("warm-up")
+def test_a_pod_starts_within_a_moment(running):
+    running.create("warm-up", "true")
+    running.wait_for_end("warm-up")
     took = []
     for index in range(3):
         asked = time.time()
-        server.create(f"pod-{index}", "date +%s.%N")
-        server.wait_for_end(f"pod-{index}")
-        took.append(float(server.logs(f"pod-{index}")) - asked)
+        running.create(f"pod-{index}", "date +%s.%N")
+        running.wait_for_end(f"pod-{index}")
+        took.append(float(running.logs(f"pod-{index}")) - asked)
     assert min(took) < 0.5, took
 
 
