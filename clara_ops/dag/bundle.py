@@ -15,6 +15,11 @@ How Airflow is told (`[section] key`, or variable `AIRFLOW__SECTION__KEY`):
     [core] max_templated_field_length = 32768             pods are seen, and compared, as a whole
     [core] executor = clara_ops.dag.executor.WarmLocalExecutor    on one machine: tasks start without importing
     [scheduler] scheduler_idle_sleep_time = 0.1           the gap between two tasks
+    [workers] min_heartbeat_interval = 1                  else the end of a skipped task is seen 5 s late now and then
+
+The first request to the API server's `/execution` costs seconds: one `GET /execution/health` at start takes them from
+the first run. Pool `clara_gpu` has to exist. On a cluster the tasks' service account needs, in the pods' namespace:
+pods create, get, list, watch, patch, delete; pods/log get; events list.
 """
 
 import os

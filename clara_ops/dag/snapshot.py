@@ -6,7 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from clara_ops import __version__
-from clara_ops.dag.stubs import CATALOGUE_FILE, WORKFLOW_FOLDER, broken_stub, catalogue_text, group_stubs
+from clara_ops.dag.layout import CATALOGUE_FILE, WORKFLOW_FOLDER
+from clara_ops.dag.stubs import broken_stub, catalogue_text, group_stubs
 from clara_ops.workflow.catalogue import catalogue_files, read_catalogue
 from clara_ops.workflow.errors import Problem, WorkflowFileError
 from clara_ops.workflow.loading import duplicates, workflows_of

@@ -8,12 +8,11 @@ from pathlib import Path
 from airflow.sdk import DAG, get_parsing_context
 
 from clara_ops.dag.compile import compile_workflow
+from clara_ops.dag.layout import CATALOGUE_FILE, workflow_file
 from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry
 from clara_ops.workflow.errors import Problem
 from clara_ops.workflow.loading import load_workflows
 
-CATALOGUE_FILE = "catalogue.json"
-WORKFLOW_FOLDER = "workflows"
 _GROUPS = 32
 
 _GROUP_STUB = """\
@@ -31,11 +30,6 @@ raise WorkflowFileError([
 {problems}
 ])
 """
-
-
-def workflow_file(folder: Path, name: str) -> Path:
-    """Where the bundle keeps the file that a workflow is written in."""
-    return folder / WORKFLOW_FOLDER / f"{name}.yaml"
 
 
 def load_stub(stub: str, names: Sequence[str]) -> dict[str, DAG]:

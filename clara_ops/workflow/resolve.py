@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import ParamSpec
 
 from clara_ops.contract import environment
 from clara_ops.contract.errors import NameRuleError
@@ -19,6 +20,8 @@ from clara_ops.workflow.order import earlier, find_cycle, running_order
 from clara_ops.workflow.schema import nearest
 from clara_ops.workflow.workflow import Stage, StageInput, Workflow
 from clara_ops.workflow.yaml_source import KeyPath, YamlSource
+
+P = ParamSpec("P")
 
 TASKS_OF_THE_PRODUCT = frozenset({"prepare", "publish", "deliver"})
 _OWN_FOLDERS = frozenset({RECEIVED, LOCKS, LOGS, PUBLISH})
@@ -88,11 +91,14 @@ class _Resolver:
     def _report(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
         self._problems.append(self._source.problem(path, message, at_key=at_key))
 
-    def _try(self, path: KeyPath, check: Callable[[], object]) -> None:
+    def _try(self, path: KeyPath, check: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Whether a check of the contract passes; what it says is reported."""
         try:
-            check()
-        except (NameRuleError, OptionError, RuleError) as error:
+            check(*args, **kwargs)
+        except (NameRuleError, RuleError) as error:
             self._report(path, str(error))
+            return False
+        return True
 
     def _check_names(self) -> None:
         spec = self._spec
@@ -100,10 +106,10 @@ class _Resolver:
             self._report(
                 ("id",), f"id {spec.id!r} has to be a UUID in lower case; make one: cat /proc/sys/kernel/random/uuid"
             )
-        self._try(("name",), lambda: check_dns_label(spec.name, "workflow name"))
+        self._try(("name",), check_dns_label, spec.name, "workflow name")
         for index, (name, stage) in enumerate(zip(self._names, spec.stages, strict=True)):
             place = ("stages", index, "name" if stage.name else "stage")
-            self._try(place, lambda name=name: check_dns_label(name, "stage name"))  # type: ignore[misc]
+            self._try(place, check_dns_label, name, "stage name")
             if name in TASKS_OF_THE_PRODUCT:
                 self._report(
                     place, f"stage name {name!r} is the name of a task that every workflow has; choose another"
@@ -113,7 +119,7 @@ class _Resolver:
                     place, f"two stages are called {name!r}; give this one a 'name' of its own (extended form)"
                 )
         if spec.accepts.rule is not None:
-            self._try(("accepts", "rule"), lambda: check_rule(spec.accepts.rule))
+            self._try(("accepts", "rule"), check_rule, spec.accepts.rule)
         for index, destination in enumerate(spec.destinations):
             if not destination.strip():
                 self._report(("destinations", index), "a destination needs a name")
@@ -123,7 +129,7 @@ class _Resolver:
         places += [(("stages", index, "output"), folder) for index, folder in enumerate(self._outputs)]
         counts = Counter(folder for _, folder in places)
         for path, folder in places:
-            self._try(path, lambda folder=folder: check_folder(folder))  # type: ignore[misc]
+            self._try(path, check_folder, folder)
             if PurePosixPath(folder).parts[:1] and PurePosixPath(folder).parts[0] in _OWN_FOLDERS:
                 self._report(
                     path, f"folder {folder!r} lies in a folder that the payload keeps for itself; choose another"
@@ -251,9 +257,7 @@ class _Resolver:
         if when is None:
             return
         path: KeyPath = ("stages", index, "when")
-        known = len(self._problems)
-        self._try(path, lambda: check_rule(when, "when"))
-        if len(self._problems) > known:
+        if not self._try(path, check_rule, when, "when"):
             return
         for attribute in sorted(attributes_of(when)):
             step, dot, _ = attribute.partition(".")

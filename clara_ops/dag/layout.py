@@ -1,0 +1,11 @@
+"""Where things lie in a version of the bundle. Imports nothing: `policy` is loaded in every process of Airflow."""
+
+from pathlib import Path
+
+CATALOGUE_FILE = "catalogue.json"
+WORKFLOW_FOLDER = "workflows"
+
+
+def workflow_file(folder: Path, name: str) -> Path:
+    """Where the bundle keeps the file that a workflow is written in."""
+    return folder / WORKFLOW_FOLDER / f"{name}.yaml"
