@@ -118,7 +118,10 @@ class AirflowApi:
             return False
         components = answer.json()
         names = ("metadatabase", "scheduler", "triggerer", "dag_processor")
-        return all((components.get(name) or {}).get("status") == "healthy" for name in names)
+        if not all((components.get(name) or {}).get("status") == "healthy" for name in names):
+            return False
+        # the API of the tasks is built at its first request: seconds that the first task would wait
+        return self._client.get("/execution/health").status_code == httpx.codes.OK
 
     def log_in(self) -> None:
         """Get a token for what follows."""
