@@ -11,7 +11,7 @@ class PixelFormat:
     """How the pixels of one file are stored: DICOM PS3.3 section C.7.6.3, Image Pixel Module.
 
     Attributes:
-        offset: of the value of Pixel Data in the file; None where it has to be inflated first.
+        offset: of the value of Pixel Data in the file, and its `length`; None where it has to be inflated first.
         extended_offsets: Extended Offset Table and its lengths (DICOM PS3.3 section C.7.6.3.1.8).
         keyword: PixelData, FloatPixelData or DoubleFloatPixelData; empty where the file has none.
         modality_lut: whether a Modality LUT Sequence replaces slope and intercept.
@@ -28,6 +28,7 @@ class PixelFormat:
     keyword: str
     vr: str
     offset: int | None
+    length: int | None
     extended_offsets: tuple[bytes, bytes] | None
     modality_lut: bool
 

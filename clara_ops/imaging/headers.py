@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from clara_ops.imaging import planes
@@ -19,6 +19,7 @@ UNREADABLE = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,
@@ -196,9 +197,9 @@ def _pixel_format(dataset: Dataset, file: BinaryIO) -> PixelFormat:
         raise MissingCodec(
             f"{file.name}: there is no decoder for transfer syntax {transfer_syntax}; send it uncompressed"
         )
-    keyword, vr, offset = "PixelData", "OW", None
+    keyword, vr, offset, length = "PixelData", "OW", None, None
     if transfer_syntax != DeflatedExplicitVRLittleEndian:
-        keyword, vr, offset = _pixel_element(file, transfer_syntax)
+        keyword, vr, offset, length = _pixel_element(file, transfer_syntax)
     is_integer = keyword == "PixelData"
     bits_allocated = int(dataset.BitsAllocated)
     bits_stored = int(dataset.BitsStored) if is_integer else bits_allocated
@@ -214,6 +215,7 @@ def _pixel_format(dataset: Dataset, file: BinaryIO) -> PixelFormat:
         keyword=keyword,
         vr=vr,
         offset=offset,
+        length=length,
         extended_offsets=_extended_offsets(dataset),
         modality_lut=bool(dataset.get("ModalityLUTSequence")),
     )
@@ -224,12 +226,10 @@ def _extended_offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
     return (offsets, lengths) if offsets and lengths else None
 
 
-def _pixel_element(file: BinaryIO, transfer_syntax: UID) -> tuple[str, str, int]:
-    """Keyword, VR and offset of the value of the element at which the header ended (DICOM PS3.5 section 7.1)."""
+def _pixel_element(file: BinaryIO, transfer_syntax: UID) -> tuple[str, str, int, int]:
+    """Keyword, VR, offset and length of the value at which the header ended (DICOM PS3.5 section 7.1)."""
     order = "<" if transfer_syntax.is_little_endian else ">"
-    start = file.tell()
     group, element = struct.unpack(f"{order}HH", file.read(4))
-    keyword = _PIXEL_KEYWORDS[group, element]
-    if transfer_syntax.is_implicit_VR:
-        return keyword, "OW", start + 8
-    return keyword, file.read(2).decode("ascii"), start + 12
+    vr = "OW" if transfer_syntax.is_implicit_VR else file.read(4)[:2].decode("ascii")
+    (length,) = struct.unpack(f"{order}I", file.read(4))
+    return _PIXEL_KEYWORDS[group, element], vr, file.tell(), length

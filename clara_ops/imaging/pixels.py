@@ -12,7 +12,6 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut
 from pydicom.uid import (
     UID,
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000TransferSyntaxes,
@@ -135,39 +134,51 @@ def decode_frame(frame: Frame) -> npt.NDArray[Any]:
     """
     pixels = frame.pixels
     try:
-        if pixels.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-            dataset = pydicom.dcmread(frame.path)
-            return _decode(frame, dataset.PixelData, frame.number)
         if UID(pixels.transfer_syntax_uid).is_encapsulated:
             return _decode(frame, encapsulate([_encoded_frame(frame)]), None)
+        if pixels.offset is None or pixels.length is None:
+            dataset = pydicom.dcmread(frame.path)
+            _check_length(frame, len(dataset.PixelData))
+            return _decode(frame, dataset.PixelData, frame.number)
+        _check_length(frame, pixels.length)
         if pixels.transfer_syntax_uid in _PLAIN and pixels.bits_allocated >= 8:
-            return _plain_frame(frame)
-        with frame.path.open("rb") as file:
-            file.seek(_offset(frame))
-            return _decode(frame, file.read(), frame.number)
+            return _plain_frame(frame, pixels.offset)
+        return _decode(frame, _read(frame, pixels.offset, pixels.length), frame.number)
     except (*UNREADABLE, RuntimeError) as error:
         raise BrokenPixels(
             f"{frame}: its pixels cannot be decoded ({type(error).__name__}: {error}); send the instance again"
         ) from error
 
 
-def _offset(frame: Frame) -> int:
-    if frame.pixels.offset is None:
-        raise BrokenPixels(f"{frame}: has no Pixel Data; send the instance again")
-    return frame.pixels.offset
+def _check_length(frame: Frame, length: int) -> None:
+    """Refuse uncompressed pixels that are not as many as rows, columns and frames say."""
+    bits = frame.rows * frame.columns * frame.pixels.bits_allocated * frame.pixels.number_of_frames
+    expected = math.ceil(bits / 8)
+    if length < expected:
+        raise _truncated(frame, f"{length} bytes of pixels instead of {expected}")
+    if length > expected + expected % 2:
+        raise BrokenPixels(
+            f"{frame}: holds {length} bytes of pixels, but its rows, columns and frames make {expected}; "
+            "send the instance again"
+        )
 
 
-def _plain_frame(frame: Frame) -> npt.NDArray[Any]:
+def _read(frame: Frame, offset: int, length: int) -> bytes:
+    with frame.path.open("rb") as file:
+        file.seek(offset)
+        content = file.read(length)
+    if len(content) < length:
+        raise _truncated(frame, f"{len(content)} bytes of pixels instead of {length}")
+    return content
+
+
+def _plain_frame(frame: Frame, offset: int) -> npt.NDArray[Any]:
     """Little endian, uncompressed, whole bytes: read just this frame."""
     pixels = frame.pixels
     kind = "i" if pixels.pixel_representation else "u"
     dtype = np.dtype(f"<{kind}{pixels.bits_allocated // 8}")
     length = frame.rows * frame.columns * dtype.itemsize
-    with frame.path.open("rb") as file:
-        file.seek(_offset(frame) + ((frame.number or 1) - 1) * length)
-        content = file.read(length)
-    if len(content) < length:
-        raise _truncated(frame, f"{len(content)} bytes of pixels instead of {length}")
+    content = _read(frame, offset + ((frame.number or 1) - 1) * length, length)
     stored = np.frombuffer(content, dtype).reshape(frame.rows, frame.columns)
     unused = pixels.bits_allocated - pixels.bits_stored
     return stored if unused == 0 else (stored << unused) >> unused
@@ -175,7 +186,7 @@ def _plain_frame(frame: Frame) -> npt.NDArray[Any]:
 
 def _encoded_frame(frame: Frame) -> bytes:
     with frame.path.open("rb") as file:
-        file.seek(_offset(frame))
+        file.seek(frame.pixels.offset or 0)
         encoded = get_frame(
             file,
             (frame.number or 1) - 1,
@@ -189,9 +200,6 @@ def _encoded_frame(frame: Frame) -> bytes:
 
 def _decode(frame: Frame, source: bytes, number: int | None) -> npt.NDArray[Any]:
     pixels = frame.pixels
-    wanted = math.ceil(frame.rows * frame.columns * pixels.bits_allocated * (number or 1) / 8)
-    if not UID(pixels.transfer_syntax_uid).is_encapsulated and len(source) < wanted:
-        raise _truncated(frame, f"{len(source)} bytes of pixels instead of {wanted}")
     options: dict[str, Any] = {
         "rows": frame.rows,
         "columns": frame.columns,

@@ -239,6 +239,21 @@ def test_uncompressed_truncation_is_told_from_other_damage(tmp_path: Path) -> No
         run_reader(tmp_path / "dicom", tmp_path / "out")
 
 
+@pytest.mark.parametrize("syntax", [s for s in SYNTAXES if not s.is_encapsulated], ids=lambda syntax: syntax.keyword)
+@pytest.mark.parametrize("attribute", ["Rows", "Columns", "BitsAllocated"])
+def test_pixels_that_are_more_than_the_header_says_are_refused(attribute: str, syntax: UID, tmp_path: Path) -> None:
+    images = make_series(storage=Storage(8, 8, intercept=-1024, slope=8) if attribute == "BitsAllocated" else Storage())
+    for image in images:
+        image[attribute].value = image[attribute].value - 2 if attribute != "BitsAllocated" else 1
+        image.BitsStored = min(image.BitsStored, image.BitsAllocated)
+        image.HighBit = image.BitsStored - 1
+    write_series(images, tmp_path / "dicom", transfer_syntax=syntax)
+    with pytest.raises(
+        BrokenPixels, match=r"0\.dcm: .*holds \d+ bytes of pixels, but its rows, columns and frames make"
+    ):
+        run_reader(tmp_path / "dicom", tmp_path / "out", "--workers", "1")
+
+
 def test_a_codestream_without_its_end_is_truncated(tmp_path: Path) -> None:
     paths = write_series(make_series(LARGER), tmp_path / "plain", transfer_syntax=JPEG2000Lossless)
     for path in paths:

@@ -1,0 +1,142 @@
+"""dicom-reader on series nobody thought of: any geometry is read rightly, and damage ends in a named error.
+
+CLARA_FUZZ_SECONDS says for how long files are damaged in the long run (60 s by default).
+"""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from clara_ops.contract.errors import ClaraError
+from tests.dicomgen.multiframe import make_multiframe
+from tests.dicomgen.phantom import assert_is_the_body
+from tests.dicomgen.series import Geometry, Storage, make_series, write_series
+from tests.dicomgen.stage import read_volume, run_reader
+
+SYNTAXES = [
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+    RLELossless,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+]
+HEADER = 1500
+
+
+@st.composite
+def geometries(draw: st.DrawFn) -> Geometry:
+    """Any rotation, spacing and place; the gantry tilted by up to 20 degrees."""
+    quaternion = np.array([draw(st.floats(-1, 1)) for _ in range(3)] + [draw(st.floats(0.2, 1))])
+    w, x, y, z = quaternion[[3, 0, 1, 2]] / np.linalg.norm(quaternion)
+    row = (1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y))
+    column = (2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x))
+    spacing = draw(st.floats(0.5, 8.0))
+    lean = draw(st.sampled_from([0.0, 0.0, 0.1, 0.35]))
+    direction = draw(st.sampled_from([1, -1]))
+    step = (np.cross(row, column) * direction + lean * np.array(column)) * spacing
+    return Geometry(
+        rows=draw(st.integers(2, 20)),
+        columns=draw(st.integers(2, 20)),
+        count=draw(st.integers(2, 9)),
+        row_direction=(float(row[0]), float(row[1]), float(row[2])),
+        column_direction=(float(column[0]), float(column[1]), float(column[2])),
+        origin=(draw(st.floats(-400, 400)), draw(st.floats(-400, 400)), draw(st.floats(-1500, 1500))),
+        pixel_spacing=(draw(st.floats(0.2, 4.0)), draw(st.floats(0.2, 4.0))),
+        step=(float(step[0]), float(step[1]), float(step[2])),
+    )
+
+
+@given(geometry=geometries(), seed=st.integers(0, 1000))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_geometry_is_read_rightly(geometry: Geometry, seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    images = make_series(geometry, Storage(16, 16, signed=True, intercept=0))
+    random.Random(seed).shuffle(images)
+    write_series(images, folder / "dicom")
+    assert_is_the_body(read_volume(folder / "dicom", folder / "out", "--workers", "1"), tolerance=0.6)
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same three slices in every transfer syntax, and as one multi-frame object."""
+    images = Geometry(rows=32, columns=32, count=3, pixel_spacing=(0.5, 0.25))
+    folders = []
+    for syntax in SYNTAXES:
+        folders.append(tmp_path_factory.mktemp(UID(syntax).keyword))
+        write_series(make_series(images), folders[-1], transfer_syntax=syntax)
+    folders.append(tmp_path_factory.mktemp("multiframe"))
+    write_series([make_multiframe(make_series(images))], folders[-1])
+    return folders
+
+
+def damage(content: bytes, chance: random.Random) -> bytes:
+    """Change, remove, insert and cut bytes: mostly in the header."""
+    damaged = bytearray(content)
+    for _ in range(chance.choice([1, 1, 1, 2, 5, 20])):
+        place = chance.randrange(max(1, len(damaged) if chance.random() < 0.3 else min(len(damaged), HEADER)))
+        match chance.randrange(6):
+            case 0 | 1:
+                damaged[place : place + 1] = chance.randbytes(1)
+            case 2:
+                damaged[place : place + 4] = b"\xff\xff\xff\xff"
+            case 3:
+                del damaged[place : place + chance.randrange(1, 50)]
+            case 4:
+                damaged[place:place] = chance.randbytes(chance.randrange(1, 20))
+            case _:
+                del damaged[max(place, 1) :]
+    return bytes(damaged)
+
+
+def damaged_runs(series: list[Path], seed: int, seconds: float) -> Iterator[str]:
+    """Read damaged copies for a while; yields what each run ended with."""
+    chance = random.Random(seed)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        folder = chance.choice(series)
+        path = chance.choice(sorted(folder.iterdir()))
+        content = path.read_bytes()
+        path.write_bytes(damage(content, chance))
+        try:
+            run_reader(folder, folder.with_name(f"{folder.name}-out"), "--workers", "1")
+        except ClaraError as error:
+            yield type(error).__name__
+        else:
+            yield "read"
+        finally:
+            path.write_bytes(content)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damage_ends_in_a_named_error(series: list[Path]) -> None:
+    ends = list(damaged_runs(series, seed=1, seconds=5))
+    assert {"read", "BrokenFile", "TruncatedPixelData"} <= set(ends)
+
+
+@pytest.mark.e2e
+@pytest.mark.filterwarnings("ignore")
+def test_damage_ends_in_a_named_error_in_the_long_run(series: list[Path]) -> None:
+    seconds = float(os.environ.get("CLARA_FUZZ_SECONDS", "60"))
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    ends = list(damaged_runs(series, seed, seconds))
+    assert len(ends) > 5 * seconds
