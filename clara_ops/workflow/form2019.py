@@ -11,9 +11,8 @@ Stage i waits for the lock waitLocks[i], reads ioFolders[i] and writes ioFolders
 """
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from pydantic import Field, StrictStr
+from pydantic import StrictStr
 
 from clara_ops.contract.payload import INPUT_LOCK
 from clara_ops.workflow.catalogue import Catalogue
@@ -28,7 +27,7 @@ class Lines2019(FileModel):
     """The five lines."""
 
     name: StrictStr
-    stages: Annotated[tuple[StrictStr, ...], Field(min_length=1)]
+    stages: tuple[StrictStr, ...]
     wait_locks: tuple[StrictStr, ...]
     io_folders: tuple[StrictStr, ...]
     args: tuple[StrictStr, ...]

@@ -80,7 +80,7 @@ class WorkflowSpec(FileModel):
     id: StrictStr
     name: StrictStr
     description: StrictStr = ""
-    stages: Annotated[tuple[StageSpec, ...], Field(min_length=1)]
+    stages: tuple[StageSpec, ...]
     input: StrictStr = WORKFLOW_INPUT
     accepts: Accepts = Accepts()
     kind: Kinds = Kinds()

@@ -107,6 +107,8 @@ class _Resolver:
                 ("id",), f"id {spec.id!r} has to be a UUID in lower case; make one: cat /proc/sys/kernel/random/uuid"
             )
         self._try(("name",), check_dns_label, spec.name, "workflow name")
+        if not spec.stages:
+            self._report(("stages",), "stages: a workflow needs at least one stage")
         for index, (name, stage) in enumerate(zip(self._names, spec.stages, strict=True)):
             place = ("stages", index, "name" if stage.name else "stage")
             self._try(place, check_dns_label, name, "stage name")

@@ -1,7 +1,7 @@
 """What the models of workflow and catalogue files share: frozen, no unknown keys, errors that say where."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +19,19 @@ class FileModel(BaseModel):
 
 M = TypeVar("M", bound=FileModel)
 
+_WANTED = {
+    "model_type": "a mapping",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "tuple_type": "a list",
+    "string_type": "text (put it in quotes)",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "float_type": "a number",
+}
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'X'?)` where a known word is near, else the known words; begins with a space."""
@@ -34,41 +47,54 @@ def build_model(model: type[M], source: YamlSource, problems: list[Problem]) -> 
     try:
         return model.model_validate(source.data)
     except ValidationError as error:
-        problems.extend(_problem(model, source, item) for item in error.errors(include_url=False))
+        places: dict[KeyPath, list[Any]] = {}
+        for item in error.errors(include_url=False):
+            places.setdefault(_existing(source.data, item["loc"]), []).append(item)
+        for path, items in places.items():
+            if not _is_said_deeper(path, items, places):
+                problems.extend(_problems(model, source, path, items))
         return None
 
 
-def _problem(model: type[FileModel], source: YamlSource, item: Any) -> Problem:
-    loc: KeyPath = item["loc"]
-    path = _existing(source.data, loc)
-    name = ".".join(map(str, loc))
-    kind, context = item["type"], item.get("ctx", {})
-    if kind == "missing":
-        return source.problem(path, f"key {loc[-1]!r} is missing; add it")
-    if kind == "extra_forbidden":
-        known = _known_keys(model, loc[:-1])
-        return source.problem(path, f"unknown key {loc[-1]!r}{nearest(str(loc[-1]), known)}", at_key=True)
-    if kind == "value_error":
-        return source.problem(path, f"{name}: {context['error']}")
-    wanted = {
-        "model_type": "a mapping",
-        "dict_type": "a mapping",
-        "tuple_type": "a list",
-        "list_type": "a list",
-        "string_type": "text; put it in quotes",
-        "int_type": "a whole number",
-        "int_parsing": "a whole number",
-        "int_from_float": "a whole number",
-        "bool_type": "true or false",
-        "bool_parsing": "true or false",
-        "float_type": "a number",
-    }.get(kind)
-    found = item["input"]
-    if wanted is not None:
-        return source.problem(path, f"{name}: expected {wanted}; found {found!r}")
-    if kind in ("literal_error", "enum"):
-        return source.problem(path, f"{name}: expected one of {context['expected']}; found {found!r}")
-    return source.problem(path, f"{name}: {item['msg'][:1].lower()}{item['msg'][1:]}; found {found!r}")
+def _is_said_deeper(path: KeyPath, items: list[Any], places: Mapping[KeyPath, list[Any]]) -> bool:
+    """Whether these only say that a list is not text, while what is wrong is an item of the list."""
+    below = any(other[: len(path)] == path and other != path for other in places)
+    return below and all(item["type"] in _WANTED for item in items)
+
+
+def _problems(model: type[FileModel], source: YamlSource, path: KeyPath, items: list[Any]) -> list[Problem]:
+    """What is wrong at one place. Where a value may be of several kinds, pydantic has an item for each of them."""
+    wanted = dict.fromkeys(_WANTED[item["type"]] for item in items if item["type"] in _WANTED)
+    found = [_problem(model, source, path, item) for item in items if item["type"] not in _WANTED]
+    if wanted:
+        value = items[0]["input"]
+        message = f"{_name(path)}: expected {' or '.join(wanted)}; found {value!r}"
+        found.append(source.problem(path, message))
+    return found
+
+
+def _problem(model: type[FileModel], source: YamlSource, path: KeyPath, item: Any) -> Problem:
+    last, context = item["loc"][-1], item.get("ctx", {})
+    match item["type"]:
+        case "missing":
+            return source.problem(path, f"key {last!r} is missing; add it")
+        case "extra_forbidden":
+            known = _known_keys(model, item["loc"][:-1])
+            return source.problem(path, f"unknown key {last!r}{nearest(str(last), known)}", at_key=True)
+        case "value_error":
+            return source.problem(path, f"{_name(path)}: {context['error']}")
+        case "literal_error":
+            return source.problem(
+                path, f"{_name(path)}: expected one of {context['expected']}; found {item['input']!r}"
+            )
+        case _:
+            text = item["msg"][:1].lower() + item["msg"][1:]
+            return source.problem(path, f"{_name(path)}: {text}; found {item['input']!r}")
+
+
+def _name(path: KeyPath) -> str:
+    """A place in words, for example `stages[0].args`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
 def _existing(data: Any, loc: KeyPath) -> KeyPath:

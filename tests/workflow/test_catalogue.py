@@ -82,7 +82,7 @@ def test_declared_options_are_those_that_the_stage_takes(catalogue: Catalogue, n
         ("    resources: {gpu: -1}", "greater than or equal to 0"),
         ("    resources: {mig: half}", "should match pattern"),
         ("    resources: {claim: Big GPU}", "must be 1 to 63 lower case letters"),
-        ("    env: {DEBUG: yes}", "env.DEBUG: expected text; put it in quotes; found True"),
+        ("    env: {DEBUG: yes}", "env.DEBUG: expected text (put it in quotes); found True"),
         ("    env: {A-B: x}", "an environment name has letters"),
         ("    lockDir: locks", "expected an absolute path"),
         ("    lockDir: /app/../etc", "expected an absolute path"),

@@ -176,7 +176,7 @@ LINE_ERRORS = [
     ),
     ('"ai-vnet", "dicom-writer"]', '"dicom-reader", "dicom-writer"]', "3:28", "two stages are called 'dicom-reader'"),
     ('name: "w"', 'name: "W w"', "2:9", "workflow name 'W w'"),
-    ('name: "w"', "name: 5", "2:9", "name: expected text; put it in quotes; found 5"),
+    ('name: "w"', "name: 5", "2:9", "name: expected text (put it in quotes); found 5"),
     ("  args:", "  arg:", "6:3", "unknown key 'arg' (did you mean 'args'?)"),
     (ID, ID.upper(), "1:1", "is not a workflow ID"),
 ]
@@ -189,7 +189,7 @@ def test_what_is_wrong_with_the_five_lines(problems: Problems, old: str, new: st
 
 
 EXTENDED_ERRORS = [
-    ("stages: []", "3:9", "at least 1 item"),
+    ("stages: []", "3:9", "a workflow needs at least one stage"),
     ("stages: [{stage: dicom-reader, after: [x]}]", "3:40", "no stage is called 'x'"),
     ("stages: [{stage: dicom-reader, afterr: x}]", "3:32", "unknown key 'afterr' (did you mean 'after'?)"),
     ("stages: [{name: x}]", "3:10", "key 'stage' is missing"),
@@ -220,7 +220,11 @@ EXTENDED_ERRORS = [
     ),
     ("stages: [{stage: dicom-reader}]\nkind: {input: jpeg}", "4:15", "expected one of 'dicom', 'mhd' or 'npz'"),
     ("stages: [{stage: dicom-reader}]\ndestinations: ['']", "4:16", "a destination needs a name"),
-    ("stages: nothing", "3:9", "expected a list"),
+    ("stages: nothing", "3:9", "stages: expected a list; found 'nothing'"),
+    ("stages: [5]", "3:10", "stages[0]: expected a mapping; found 5"),
+    ("stages: [{stage: a, after: 5}]", "3:28", "stages[0].after: expected text (put it in quotes) or a list; found 5"),
+    ("stages: [{stage: a, args: [1, x]}]", "3:28", "stages[0].args[0]: expected text (put it in quotes); found 1"),
+    ("stages: [{stage: a, when: never}]", "3:27", "stages[0].when: expected a mapping; found 'never'"),
 ]
 
 
