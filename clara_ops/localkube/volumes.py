@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 from clara_ops.localkube.configuration import Lookup, NotReady, data_of
 from clara_ops.localkube.model import Container, Volume
 
+FAILED_MOUNT = "FailedMount"
+
 _SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -37,12 +39,26 @@ class PodFolders:
         """The folder of all emptyDirs with medium Memory, for our user only."""
         return (_SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else self.path) / f"localkube-{self.uid}"
 
+    @property
+    def volumes(self) -> Path:
+        """The folder of all other volumes that are made for the pod."""
+        return self.path / "volumes"
+
+    def remove_volumes(self) -> None:
+        """Delete what only the pod's containers could see."""
+        for folder in (self.shared_memory, self.volumes):
+            _remove(folder)
+
     def remove(self) -> None:
         """Delete all of it."""
-        for folder in (self.shared_memory, self.path):
-            for parent, _, _ in os.walk(folder):
-                Path(parent).chmod(0o700)
-            shutil.rmtree(folder, ignore_errors=True)
+        self.remove_volumes()
+        _remove(self.path)
+
+
+def _remove(folder: Path) -> None:
+    for parent, _, _ in os.walk(folder):
+        Path(parent).chmod(0o700)  # A container may have taken it from us.
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def prepare_volume(volume: Volume, folders: PodFolders, claims: Mapping[str, Path], lookup: Lookup) -> Path:
@@ -54,7 +70,7 @@ def prepare_volume(volume: Volume, folders: PodFolders, claims: Mapping[str, Pat
     if volume.persistent_volume_claim is not None:
         return claims[volume.persistent_volume_claim.claim_name]
     in_memory = volume.empty_dir is not None and volume.empty_dir.medium == "Memory"
-    folder = (folders.shared_memory if in_memory else folders.path / "volumes") / volume.name
+    folder = (folders.shared_memory if in_memory else folders.volumes) / volume.name
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(exist_ok=True)
@@ -63,7 +79,7 @@ def prepare_volume(volume: Volume, folders: PodFolders, claims: Mapping[str, Pat
         else:
             _write_config(volume, folder, lookup)
     except OSError as error:
-        raise NotReady("FailedMount", f'MountVolume.SetUp failed for volume "{volume.name}" : {error}') from error
+        raise NotReady(FAILED_MOUNT, f'MountVolume.SetUp failed for volume "{volume.name}" : {error}') from error
     return folder
 
 
@@ -85,7 +101,7 @@ def _write_config(volume: Volume, folder: Path, lookup: Lookup) -> None:
             if config.optional:
                 continue
             text = f"references non-existent config key: {key}"
-            raise NotReady("FailedMount", f'MountVolume.SetUp failed for volume "{volume.name}" : {text}')
+            raise NotReady(FAILED_MOUNT, f'MountVolume.SetUp failed for volume "{volume.name}" : {text}')
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from clara_ops.contract import environment as names
 from clara_ops.localkube import process
@@ -18,9 +18,7 @@ from clara_ops.localkube.model import Container, Pod
 from clara_ops.localkube.process import Exit, Launch, Process
 from clara_ops.localkube.sandbox import START_ERROR
 from clara_ops.localkube.status import LOST, Outcome, first_states, pod_status, running, states_in, terminated, waiting
-from clara_ops.localkube.volumes import PodFolders, prepare_volume
-
-T = TypeVar("T")
+from clara_ops.localkube.volumes import FAILED_MOUNT, PodFolders, prepare_volume
 
 DEADLINE = Outcome("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
@@ -57,17 +55,19 @@ class PodWorker:
         self._stopping = False
         self._killed = False
         self._wake = asyncio.Event()
+        self._sources: Mapping[str, Path] | None = None
+        self._told: set[str] = set()
 
     async def run(self) -> None:
-        """Run the pod to its end, and report the last status."""
+        """Run the pod to its end, and report the last status. Volumes go with it; logs stay until it is deleted."""
         self._report()
         deadline = self._start_deadline()
-        sources = await self._until_ready(self._prepare_volumes, None)
-        if sources is not None and await self._run_init_containers(sources):
-            await asyncio.gather(*(self._run_container(item, sources) for item in self.pod.spec.containers))
+        if await self._run_init_containers():
+            await asyncio.gather(*(self._run_container(container) for container in self.pod.spec.containers))
         if deadline is not None:
             deadline.cancel()
         self._report(ended=True)
+        await asyncio.to_thread(self._place.folders.remove_volumes)
 
     def stop(self, grace: float, outcome: Outcome | None = None) -> None:
         """End the pod: SIGTERM now, SIGKILL after `grace` seconds; a shorter grace may follow a longer one."""
@@ -102,23 +102,19 @@ class PodWorker:
         self._reporter.event("Normal", DEADLINE.reason, DEADLINE.message)
         self.stop(self.pod.spec.grace, DEADLINE)
 
-    def _prepare_volumes(self) -> dict[str, Path]:
-        claims, folders = self._machine.claims, self._place.folders
-        return {volume.name: prepare_volume(volume, folders, claims, self._lookup) for volume in self.pod.spec.volumes}
-
-    async def _run_init_containers(self, sources: Mapping[str, Path]) -> bool:
+    async def _run_init_containers(self) -> bool:
         for container in self.pod.spec.init_containers:
-            if not await self._run_container(container, sources):
+            if not await self._run_container(container):
                 return False
-        return not self._stopping
+        return True
 
-    async def _run_container(self, container: Container, sources: Mapping[str, Path]) -> bool:
+    async def _run_container(self, container: Container) -> bool:
         """Run one container to its end. Whether it ended with exit code 0."""
         folder = self._place.folders.container(container.name)
         found = process.find(folder)
         if found is None and "waiting" in self._states[container.name]:
             try:
-                found = await self._start(container, sources)
+                found = await self._start(container)
             except OSError as error:
                 found = Exit(START_ERROR, "StartError", str(error), 0, time.time())
             if found is None:
@@ -135,12 +131,8 @@ class PodWorker:
         self._set(container, terminated(end, self._termination_message(container, end)))
         return end.exit_code == 0
 
-    async def _start(self, container: Container, sources: Mapping[str, Path]) -> Process | None:
-        def prepare() -> Launch:
-            stored = {**self.stored, "status": self._status}
-            return prepare_launch(container, stored, self.pod, self._place, self._machine, sources, self._lookup)
-
-        launch = await self._until_ready(prepare, container)
+    async def _start(self, container: Container) -> Process | None:
+        launch = await self._until_ready(container)
         if launch is None:
             return None
         self._warn(container)
@@ -160,24 +152,36 @@ class PodWorker:
             text = f"this machine gives no mount namespace: {names.APP_DIR} leads to links instead of mounts"
             self._reporter.event("Warning", "MountsNotIsolated", text, container)
 
-    async def _until_ready(self, attempt: Callable[[], T], container: Container | None) -> T | None:
-        """What `attempt` gives, tried again whenever configuration changes; None when the pod is stopped before."""
-        told = ""
+    async def _until_ready(self, container: Container) -> Launch | None:
+        """What starts a container, tried again whenever configuration changes; None when the pod is stopped before."""
         while not self._stopping:
             try:
-                return attempt()
+                return self._prepare(container)
             except NotReady as problem:
-                if container is not None:
-                    self._set(container, waiting(problem.reason, problem.message))
-                if problem.message != told:
-                    told = problem.message
-                    reason, text = (
-                        ("Failed", f"Error: {problem.reason}: {told}") if container else (problem.reason, told)
-                    )
-                    self._reporter.event("Warning", reason, text, container)
+                self._tell(container, problem)
             self._wake.clear()
             await self._wake.wait()
         return None
+
+    def _prepare(self, container: Container) -> Launch:
+        claims, folders = self._machine.claims, self._place.folders
+        if self._sources is None:
+            self._sources = {
+                volume.name: prepare_volume(volume, folders, claims, self._lookup) for volume in self.pod.spec.volumes
+            }
+        stored = {**self.stored, "status": self._status}
+        return prepare_launch(container, stored, self.pod, self._place, self._machine, self._sources, self._lookup)
+
+    def _tell(self, container: Container, problem: NotReady) -> None:
+        """Report once why a container waits; a volume that is not ready concerns the whole pod."""
+        if problem.reason == FAILED_MOUNT:
+            reason, text, concerned = problem.reason, problem.message, None
+        else:
+            self._set(container, waiting(problem.reason, problem.message))
+            reason, text, concerned = "Failed", f"Error: {problem.reason}: {problem.message}", container
+        if text not in self._told:
+            self._told.add(text)
+            self._reporter.event("Warning", reason, text, concerned)
 
     def _termination_message(self, container: Container, end: Exit) -> str:
         folder = self._place.folders.container(container.name)

@@ -171,11 +171,12 @@ class TestRestartAfterAKill:
 
     def test_finishes_a_deletion(self, server):
         server.start()
-        server.create("pod", "trap '' TERM; sleep 600")
-        server.wait("pod", lambda pod: pod.status.phase == "Running")
+        server.create("pod", "trap '' TERM; echo $$$$ > /data/pid; sleep 600", container=on_data(), volumes=DATA)
+        assert comes_true(lambda: (server.claim / "pid").exists() and (server.claim / "pid").read_text())
         server.api.delete_namespaced_pod("pod", "clara", grace_period_seconds=1)
         server.stop(signal.SIGKILL)
         server.start()
+        assert comes_true(lambda: not alive(int((server.claim / "pid").read_text())))
         assert comes_true(lambda: server.api.list_namespaced_pod("clara").items == [])
         assert comes_true(lambda: list((server.folder / "state" / "pods").iterdir()) == [])
 
@@ -353,15 +354,16 @@ class TestRefusals:
 def test_a_pod_leaves_nothing_behind(running):
     volumes = [{"name": "memory", "emptyDir": {"medium": "Memory"}}]
     mounts = [{"name": "memory", "mountPath": "/fast"}]
-    script = "mkdir -p /fast/deep; echo x > /fast/deep/file; chmod 500 /fast/deep"
+    script = "mkdir -p /fast/deep; echo x > /fast/deep/file; chmod 500 /fast/deep; sleep 1"
     running.create("leaves", script, container={"volumeMounts": mounts}, volumes=volumes)
-    pod = running.wait_for_end("leaves")
+    pod = running.wait("leaves", lambda found: found.status.phase == "Running")
     shared = Path("/dev/shm") / f"localkube-{pod.metadata.uid}"
-    assert (shared / "memory/deep/file").read_text() == "x\n"
+    assert comes_true((shared / "memory/deep/file").exists)
+    running.wait_for_end("leaves")
+    assert comes_true(lambda: not shared.exists())
+    assert running.logs("leaves") == ""
     running.api.delete_namespaced_pod("leaves", "clara")
-    assert comes_true(
-        lambda: not shared.exists() and not (running.folder / "state" / "pods" / pod.metadata.uid).exists()
-    )
+    assert comes_true(lambda: not (running.folder / "state" / "pods" / pod.metadata.uid).exists())
 
 
 def test_a_pod_starts_within_a_moment(running):
