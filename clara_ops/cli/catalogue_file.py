@@ -43,6 +43,11 @@ class _Edit:
     keys: tuple[str, ...] = ()
     length: int = 0
 
+    @property
+    def column(self) -> int:
+        """How far the text is indented."""
+        return len(self.text) - len(self.text.lstrip(" "))
+
 
 def new_entry(name: str) -> Mapping[str, Source]:
     """What `./clara-wf cs NAME` wrote in 2019: keys, order, quotes and values."""
@@ -82,7 +87,8 @@ def add_stage(text: str, name: str, file: str) -> Addition:
     if root is None:
         return Addition(text + _block(wanted, 0), (f"stages.{name}",))
     edits = list(_Completion(text, file).of_mapping(root, wanted, ()))
-    edits.sort(key=lambda edit: edit.offset)
+    # at one place, what belongs to the value above (deeper) comes before the next key
+    edits.sort(key=lambda edit: (edit.offset, -edit.column))
     for edit in reversed(edits):
         text = text[: edit.offset] + edit.text + text[edit.offset + edit.length :]
     return Addition(text, tuple(key for edit in edits for key in edit.keys))

@@ -146,3 +146,10 @@ def test_whatever_is_there_stays_and_all_keys_are_there_in_the_end(
             expected = wanted[key] | (value or {}) if name == "user-ai" and isinstance(wanted.get(key), dict) else value
             assert after["stages"][name][key] == expected
     assert set(wanted) <= set(after["stages"]["user-ai"])
+
+
+def test_an_empty_value_above_a_missing_key_is_filled_at_its_own_depth() -> None:
+    before = "stages:\n  user-ai:\n    output: null\n    input: {}\n"
+    after = yaml.safe_load(add_stage(before, "user-ai", "values.yaml").text)["stages"]["user-ai"]
+    assert after["output"] == {"name": "output"}
+    assert after["image"] == {"repository": "user-ai", "tag": "latest"}
