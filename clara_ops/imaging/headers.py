@@ -1,90 +1,19 @@
 """Reading the headers of a folder of files, whatever they are called: images, and what is set aside."""
 
-import struct
-import zlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-import pydicom
-from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from clara_ops.imaging import planes
 from clara_ops.imaging.errors import BrokenFile, MissingCodec
 from clara_ops.imaging.frames import Frame, Instance, PixelFormat, SetAside
+from clara_ops.imaging.header_keywords import SELECTABLE
+from clara_ops.imaging.raw_header import UNREADABLE, RawHeader, read_raw_header
 
-UNREADABLE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BytesLengthException,
-    EOFError,
-    InvalidDicomError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom raises on a file that is damaged: it has no one error for that."""
-
-SELECTABLE = (
-    "BodyPartExamined",
-    "ContrastBolusAgent",
-    "ConvolutionKernel",
-    "ImageType",
-    "KVP",
-    "MagneticFieldStrength",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "Modality",
-    "PatientPosition",
-    "ProtocolName",
-    "ScanningSequence",
-    "SequenceVariant",
-    "SeriesDescription",
-    "SeriesNumber",
-    "SliceThickness",
-    "StationName",
-    "StudyDescription",
-)
-"""Attributes that rules for the selection of series may name; none of them identifies a patient."""
-
-_KEYWORDS = (
-    "SpecificCharacterSet",
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "StudyInstanceUID",
-    "FrameOfReferenceUID",
-    "Modality",
-    "ConcatenationUID",
-    "InConcatenationTotalNumber",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "ModalityLUTSequence",
-    "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths",
-    *planes.KEYWORDS,
-    *SELECTABLE,
-)
-_PIXEL_KEYWORDS = {
-    (0x7FE0, 0x0010): "PixelData",
-    (0x7FE0, 0x0008): "FloatPixelData",
-    (0x7FE0, 0x0009): "DoubleFloatPixelData",
-}
 _GROUPS_AT_THE_START = (0x0002, 0x0008)
+_UID = re.compile(r"[0-9][0-9.]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -125,8 +54,7 @@ def read_header(path: Path) -> Instance | SetAside:
         if not is_part10 and not _may_be_bare_dataset(start):
             return SetAside(path, "not a DICOM file")
         try:
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_KEYWORDS))
-            return _instance(path, dataset, file)
+            return _instance(path, read_raw_header(file))
         except UNREADABLE as error:
             if not is_part10:
                 return SetAside(path, "not a DICOM file")
@@ -140,15 +68,16 @@ def _may_be_bare_dataset(start: bytes) -> bool:
     return len(start) >= 8 and int.from_bytes(start[:2], "little") in _GROUPS_AT_THE_START
 
 
-def _instance(path: Path, dataset: Dataset, file: BinaryIO) -> Instance | SetAside:
-    if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+def _instance(path: Path, header: RawHeader) -> Instance | SetAside:
+    if header.media_storage_sop_class_uid == MediaStorageDirectoryStorage:
         return SetAside(path, "DICOMDIR")
-    sop_class = UID(str(dataset.SOPClassUID))
-    if not _is_image(sop_class, dataset):
+    sop_class = UID(str(header.required("SOPClassUID")))
+    if not _is_image(sop_class, header):
         return SetAside(path, f"{sop_class.name} is no image")
-    sop_instance_uid = str(dataset.SOPInstanceUID)
-    pixels = _pixel_format(dataset, file)
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    attributes = header.attributes
+    sop_instance_uid = _uid(header, "SOPInstanceUID")
+    pixels = _pixel_format(path, header)
+    rows, columns = int(header.required("Rows")), int(header.required("Columns"))
     if rows < 1 or columns < 1:
         raise ValueError(f"{rows} rows and {columns} columns")
     frames = tuple(
@@ -161,75 +90,71 @@ def _instance(path: Path, dataset: Dataset, file: BinaryIO) -> Instance | SetAsi
             pixels=pixels,
             **vars(plane),
         )
-        for plane in planes.planes(dataset)
+        for plane in planes.planes(attributes)
     )
+    selectable = ((keyword, planes.values(attributes.get(keyword))) for keyword in SELECTABLE)
     return Instance(
         path=path,
         sop_instance_uid=sop_instance_uid,
         sop_class_uid=str(sop_class),
-        series_instance_uid=str(dataset.SeriesInstanceUID),
-        study_instance_uid=str(dataset.StudyInstanceUID),
-        frame_of_reference_uid=str(dataset.get("FrameOfReferenceUID") or ""),
-        modality=str(dataset.get("Modality") or ""),
-        concatenation=_concatenation(dataset),
-        attributes=tuple(
-            (keyword, "\\".join(planes.values(dataset.get(keyword)))) for keyword in SELECTABLE if dataset.get(keyword)
-        ),
+        series_instance_uid=_uid(header, "SeriesInstanceUID"),
+        study_instance_uid=_uid(header, "StudyInstanceUID"),
+        frame_of_reference_uid=str(attributes.get("FrameOfReferenceUID") or ""),
+        modality=str(attributes.get("Modality") or ""),
+        concatenation=_concatenation(header),
+        attributes=tuple((keyword, "\\".join(found)) for keyword, found in selectable if found),
         frames=frames,
     )
 
 
-def _is_image(sop_class: UID, dataset: Dataset) -> bool:
+def _uid(header: RawHeader, keyword: str) -> str:
+    """A UID of digits and dots, so that it is safe as a file name; leading zeros are let pass, scanners write them."""
+    uid = str(header.required(keyword))
+    if _UID.fullmatch(uid) is None:
+        raise ValueError(f"{keyword} {uid!r} is no UID")
+    return uid
+
+
+def _is_image(sop_class: UID, header: RawHeader) -> bool:
     """By the name of the SOP class; a private class is an image when it has the attributes of one."""
     if sop_class.name == str(sop_class):
-        return all(keyword in dataset for keyword in ("Rows", "Columns", "SamplesPerPixel"))
+        return all(header.attributes.get(keyword) is not None for keyword in ("Rows", "Columns", "SamplesPerPixel"))
     return "Image Storage" in sop_class.name
 
 
-def _concatenation(dataset: Dataset) -> tuple[str, int] | None:
-    uid, total = dataset.get("ConcatenationUID"), dataset.get("InConcatenationTotalNumber")
+def _concatenation(header: RawHeader) -> tuple[str, int] | None:
+    uid, total = header.attributes.get("ConcatenationUID"), header.attributes.get("InConcatenationTotalNumber")
     return (str(uid), int(total)) if uid and total else None
 
 
-def _pixel_format(dataset: Dataset, file: BinaryIO) -> PixelFormat:
-    transfer_syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian))
-    if not transfer_syntax.is_transfer_syntax:
-        raise MissingCodec(
-            f"{file.name}: there is no decoder for transfer syntax {transfer_syntax}; send it uncompressed"
-        )
-    keyword, vr, offset, length = "PixelData", "OW", None, None
-    if transfer_syntax != DeflatedExplicitVRLittleEndian:
-        keyword, vr, offset, length = _pixel_element(file, transfer_syntax)
-    is_integer = keyword == "PixelData"
-    bits_allocated = int(dataset.BitsAllocated)
-    bits_stored = int(dataset.BitsStored) if is_integer else bits_allocated
+def _pixel_format(path: Path, header: RawHeader) -> PixelFormat:
+    syntax = UID(header.transfer_syntax_uid)
+    if not syntax.is_transfer_syntax:
+        raise MissingCodec(f"{path}: there is no decoder for transfer syntax {syntax}; send it uncompressed")
+    element = header.pixels
+    if element is None and syntax != DeflatedExplicitVRLittleEndian:
+        raise ValueError("it has no Pixel Data")
+    is_integer = element is None or element.keyword == "PixelData"
+    bits_allocated = int(header.required("BitsAllocated"))
+    bits_stored = int(header.required("BitsStored")) if is_integer else bits_allocated
     return PixelFormat(
-        transfer_syntax_uid=str(transfer_syntax),
-        samples_per_pixel=int(dataset.SamplesPerPixel),
-        photometric_interpretation=str(dataset.PhotometricInterpretation),
+        transfer_syntax_uid=str(syntax),
+        samples_per_pixel=int(header.required("SamplesPerPixel")),
+        photometric_interpretation=str(header.required("PhotometricInterpretation")),
         bits_allocated=bits_allocated,
         bits_stored=bits_stored,
-        high_bit=int(dataset.get("HighBit", bits_stored - 1)),
-        pixel_representation=int(dataset.PixelRepresentation) if is_integer else 1,
-        number_of_frames=int(dataset.get("NumberOfFrames") or 1),
-        keyword=keyword,
-        vr=vr,
-        offset=offset,
-        length=length,
-        extended_offsets=_extended_offsets(dataset),
-        modality_lut=bool(dataset.get("ModalityLUTSequence")),
+        high_bit=int(header.attributes.get("HighBit", bits_stored - 1)),
+        pixel_representation=int(header.required("PixelRepresentation")) if is_integer else 1,
+        number_of_frames=int(header.attributes.get("NumberOfFrames") or 1),
+        keyword=element.keyword if element else "PixelData",
+        vr=element.vr if element else "OW",
+        offset=element.offset if element else None,
+        length=element.length if element else None,
+        extended_offsets=_extended_offsets(header),
+        modality_lut=bool(header.attributes.get("ModalityLUTSequence")),
     )
 
 
-def _extended_offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
-    offsets, lengths = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
+def _extended_offsets(header: RawHeader) -> tuple[bytes, bytes] | None:
+    offsets, lengths = (header.attributes.get(f"ExtendedOffsetTable{part}") for part in ("", "Lengths"))
     return (offsets, lengths) if offsets and lengths else None
-
-
-def _pixel_element(file: BinaryIO, transfer_syntax: UID) -> tuple[str, str, int, int]:
-    """Keyword, VR, offset and length of the value at which the header ended (DICOM PS3.5 section 7.1)."""
-    order = "<" if transfer_syntax.is_little_endian else ">"
-    group, element = struct.unpack(f"{order}HH", file.read(4))
-    vr = "OW" if transfer_syntax.is_implicit_VR else file.read(4)[:2].decode("ascii")
-    (length,) = struct.unpack(f"{order}I", file.read(4))
-    return _PIXEL_KEYWORDS[group, element], vr, file.tell(), length

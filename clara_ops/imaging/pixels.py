@@ -21,7 +21,7 @@ from pydicom.uid import (
 
 from clara_ops.imaging.errors import BrokenPixels, MissingCodec, TruncatedPixelData, UnsupportedPixels
 from clara_ops.imaging.frames import Frame, PixelFormat
-from clara_ops.imaging.headers import UNREADABLE
+from clara_ops.imaging.raw_header import UNREADABLE
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _END_OF_IMAGE = b"\xff\xd9"

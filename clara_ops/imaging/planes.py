@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -74,10 +74,16 @@ class Plane:
     moments: Names
 
 
+class Attributes(Protocol):
+    """Values by keyword, as a pydicom Dataset and a plain dict both have them."""
+
+    def get(self, keyword: str, default: Any = None, /) -> Any: ...
+
+
 _Lookup = Callable[[str, str], Any]
 
 
-def planes(dataset: Dataset) -> Iterator[Plane]:
+def planes(dataset: Attributes) -> Iterator[Plane]:
     """The planes of an image object, in stored order.
 
     Frames of a multi-frame object without functional groups (DICOM PS3.3 section C.7.6.16) have no geometry.
@@ -120,7 +126,7 @@ def _functional_lookup(groups: Sequence[Dataset]) -> _Lookup:
     return lookup
 
 
-def _functional_plane(number: int, dataset: Dataset, lookup: _Lookup) -> Plane:
+def _functional_plane(number: int, dataset: Attributes, lookup: _Lookup) -> Plane:
     frame_types = (values(lookup(*name)) for name in _FRAME_TYPES)
     image_type = next((found for found in frame_types if found), values(dataset.get("ImageType")))
     gradient = lookup("MRDiffusionSequence", "DiffusionGradientDirectionSequence")
@@ -129,7 +135,7 @@ def _functional_plane(number: int, dataset: Dataset, lookup: _Lookup) -> Plane:
     return _plane(number, lookup, image_type, traits, _found(_GROUPS_OF_MOMENTS, lookup))
 
 
-def _names(dataset: Dataset) -> tuple[Names, Names]:
+def _names(dataset: Attributes) -> tuple[Names, Names]:
     def lookup(_: str, keyword: str) -> Any:
         return dataset.get(keyword)
 

@@ -13,8 +13,8 @@ from pydicom.valuerep import DT
 
 from clara_ops.imaging.errors import MissingUptake
 from clara_ops.imaging.frames import Frame
-from clara_ops.imaging.headers import UNREADABLE
 from clara_ops.imaging.planes import values
+from clara_ops.imaging.raw_header import UNREADABLE
 from clara_ops.imaging.stacks import Stack
 
 _GRAMS = 1000.0

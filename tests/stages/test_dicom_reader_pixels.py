@@ -376,3 +376,14 @@ def write_encoded(image: Dataset, encoded: bytes, syntax: UID, path: Path) -> No
         explicit.is_implicit_VR, explicit.is_little_endian = False, True
         write_file_meta_info(explicit, image.file_meta)
         write_dataset(explicit, image)
+
+
+@pytest.mark.parametrize("uid", ["../../evil", "1.2/3", "1.2.3\\4.5", "a.b", "1" * 65])
+def test_a_uid_that_is_none_never_becomes_a_file_name(uid: str, tmp_path: Path) -> None:
+    paths = write_series(make_series(), tmp_path / "dicom")
+    image = pydicom.dcmread(paths[2])
+    image.add(DataElement("SeriesInstanceUID", "LO", uid))
+    image.save_as(paths[2])
+    with pytest.raises(BrokenFile, match=r"2\.dcm: .*SeriesInstanceUID"):
+        run_reader(tmp_path / "dicom", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
