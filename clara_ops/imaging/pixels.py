@@ -108,18 +108,29 @@ def frame_values(frame: Frame, dtype: npt.DTypeLike) -> Values:
         low, high = frame.pixels.stored_range()
         stored = (low + high) - stored.astype(np.int64)
     if frame.pixels.modality_lut:
-        stored = apply_modality_lut(stored, pydicom.dcmread(frame.path, stop_before_pixels=True))
-        return _narrow(stored, frame.name) if dtype == np.int16 else stored.astype(np.float32)
+        values = apply_modality_lut(stored, pydicom.dcmread(frame.path, stop_before_pixels=True))
+        return _in_int16(values, 1, 0, frame) if dtype == np.int16 else values.astype(np.float32)
     if dtype == np.int16:
-        return _narrow(stored.astype(np.int64) * int(frame.slope) + int(frame.intercept), frame.name)
+        return _in_int16(stored, int(frame.slope), int(frame.intercept), frame)
     rescaled: npt.NDArray[np.float32] = (stored * np.float64(frame.slope) + frame.intercept).astype(np.float32)
     return rescaled
 
 
-def _narrow(values: npt.NDArray[Any], name: str) -> npt.NDArray[np.int16]:
-    if values.min() < _INT16.min or values.max() > _INT16.max:
-        raise BeyondInt16Error(name)
-    return values.astype(np.int16)
+def _in_int16(stored: npt.NDArray[Any], slope: int, intercept: int, frame: Frame) -> npt.NDArray[np.int16]:
+    """Rescale modulo 2^16, which is exact because the ends of the values are known to fit."""
+    ends = [int(end) * slope + intercept for end in (stored.min(), stored.max())]
+    if min(ends) < _INT16.min or max(ends) > _INT16.max:
+        raise BeyondInt16Error(frame.name)
+    values = stored.astype(np.int16)
+    if slope != 1:
+        values *= _modulo(slope)
+    if intercept:
+        values += _modulo(intercept)
+    return values
+
+
+def _modulo(number: int) -> np.int16:
+    return np.int16((number - _INT16.min) % (1 << 16) + _INT16.min)
 
 
 def decode_frame(frame: Frame) -> npt.NDArray[Any]:
