@@ -20,8 +20,8 @@ from clara_ops.imaging.frames import Frame
 from clara_ops.imaging.planes import values
 from clara_ops.imaging.result_modules import (
     ResultSeries,
+    add_image_series_modules,
     add_plane,
-    add_series_modules,
     copy_source_modules,
     decimals,
     reference,
@@ -85,7 +85,7 @@ def derived_images(voxels: npt.NDArray[Any], source: SourceSeries, series: Resul
         _add_pixels(image, plane, encoding)
         add_plane(image, source.map, piece)
         is_ct = source.map.modality == "CT"
-        add_series_modules(image, series, source.map.modality if keeps_class or is_ct else "OT", source.header)
+        add_image_series_modules(image, series, source.map.modality if keeps_class or is_ct else "OT", source.header)
         copy_source_modules(image, source.header)
         if keeps_class:
             _add_attributes_of_source(image, frame)

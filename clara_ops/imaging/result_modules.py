@@ -64,20 +64,22 @@ class ResultSeries:
     model: tuple[str, str]
 
 
-def add_series_modules(result: Dataset, series: ResultSeries, modality: str, header: Dataset) -> None:
-    """General Series and General Equipment Modules (DICOM PS3.3 sections C.7.3.1 and C.7.5.1).
-
-    Body part, laterality, patient position and what is said of lossy compression are the source's.
-    """
+def add_series_modules(result: Dataset, series: ResultSeries, modality: str) -> None:
+    """Series and General Equipment Modules (DICOM PS3.3 sections C.7.3.1 and C.7.5.1) of any object."""
     result.Modality = modality
     result.SeriesInstanceUID = series.uid
     result.SeriesNumber = series.number
     result.SeriesDescription = series.description[:_LONG_STRING]
-    result.SeriesDate = result.ContentDate = series.content_date
-    result.SeriesTime = result.ContentTime = series.content_time
+    result.SeriesDate, result.SeriesTime = series.content_date, series.content_time
     result.Manufacturer = MANUFACTURER
     result.ManufacturerModelName, result.SoftwareVersions = series.model
     result.DeviceSerialNumber = DEVICE_SERIAL_NUMBER
+
+
+def add_image_series_modules(result: Dataset, series: ResultSeries, modality: str, header: Dataset) -> None:
+    """The same for images, whose body part, laterality, patient position and lossy compression are the source's."""
+    add_series_modules(result, series, modality)
+    result.ContentDate, result.ContentTime = series.content_date, series.content_time
     for keyword in _INHERITED:
         if keyword in header:
             result[keyword] = copy.deepcopy(header[keyword])

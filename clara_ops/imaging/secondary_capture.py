@@ -18,8 +18,8 @@ from clara_ops.imaging.pixels import frame_values
 from clara_ops.imaging.planes import values
 from clara_ops.imaging.result_modules import (
     ResultSeries,
+    add_image_series_modules,
     add_plane,
-    add_series_modules,
     copy_source_modules,
     reference,
 )
@@ -67,7 +67,7 @@ def _common_modules(source: SourceSeries, series: ResultSeries) -> Dataset:
     image.SamplesPerPixel, image.PhotometricInterpretation, image.PlanarConfiguration = 3, "RGB", 0
     image.Rows, image.Columns = source.map.rows, source.map.columns
     image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 8, 8, 7, 0
-    add_series_modules(image, series, "OT", source.header)
+    add_image_series_modules(image, series, "OT", source.header)
     copy_source_modules(image, source.header)
     return image
 

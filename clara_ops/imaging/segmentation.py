@@ -5,22 +5,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from highdicom import AlgorithmIdentificationSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
-from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage
 
-from clara_ops.contract.labels import Code, Label, LabelTable
+from clara_ops.contract.labels import Label, LabelTable
 from clara_ops.contract.source import SourceMap, SourceSlice
+from clara_ops.imaging.coded import algorithm, concept
 from clara_ops.imaging.result_modules import (
     DEVICE_SERIAL_NUMBER,
     MANUFACTURER,
     ResultSeries,
+    add_image_series_modules,
     add_plane,
-    add_series_modules,
     copy_source_modules,
     frame_of_reference_uid,
     reference,
@@ -65,7 +63,7 @@ def build_segmentation(
     _remove_the_clock(segmentation, series)
     _reference_source(segmentation, planes)
     _derive_dimension_organization(segmentation)
-    add_series_modules(segmentation, series, "SEG", source.header)
+    add_image_series_modules(segmentation, series, "SEG", source.header)
     copy_source_modules(segmentation, source.header)
     segmentation.FrameOfReferenceUID = frame_of_reference_uid(source.map)
     return segmentation
@@ -86,19 +84,13 @@ def _segment(number: int, label: Label, table: LabelTable) -> SegmentDescription
     return SegmentDescription(
         segment_number=number,
         segment_label=label.name[:64],
-        segmented_property_category=_concept(label.category),
-        segmented_property_type=_concept(label.type),
+        segmented_property_category=concept(label.category),
+        segmented_property_type=concept(label.type),
         algorithm_type="AUTOMATIC",
-        algorithm_identification=AlgorithmIdentificationSequence(
-            name=table.algorithm_name, family=codes.DCM.ArtificialIntelligence, version=table.algorithm_version
-        ),
-        anatomic_regions=[_concept(label.anatomy)] if label.anatomy else None,
+        algorithm_identification=algorithm(table),
+        anatomic_regions=[concept(label.anatomy)] if label.anatomy else None,
         display_color=CIELabColor.from_rgb(*label.color),
     )
-
-
-def _concept(code: Code) -> CodedConcept:
-    return CodedConcept(code.value, code.scheme, code.meaning)
 
 
 def _plane_uid(source: SourceMap, index: int) -> str:

@@ -80,6 +80,7 @@ TEST_PROGRAMS = (
     SystemProgram("storescu", "dcmtk", "tests that send and receive with DCMTK"),
     SystemProgram("dciodvfy", "dicom3tools", "tests that validate DICOM objects"),
     SystemProgram("dcm2niix", "dcm2niix", "tests that compare volumes with dcm2niix"),
+    SystemProgram("plastimatch", "plastimatch", "tests that fill the contours of RT Structure Sets"),
     SystemProgram("chromium", "chromium", "tests that open pages"),
 )
 

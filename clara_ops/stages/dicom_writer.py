@@ -1,7 +1,7 @@
 """Stage dicom-writer: every volume of the input becomes DICOM objects in the study that it was made from.
 
-A label volume (with `<name>.labels.json`) becomes a Segmentation and a series of overlay pictures; any other volume
-becomes a series like its source.
+A label volume (with `<name>.labels.json`) becomes a Segmentation, a series of overlay pictures, and whatever else is
+asked for; any other volume becomes a series like its source.
 """
 
 import hashlib
@@ -24,20 +24,19 @@ from clara_ops.driver.progress import Progress
 from clara_ops.imaging.derived_series import derived_images
 from clara_ops.imaging.dicom_file import save_dicom
 from clara_ops.imaging.errors import MissingSource
+from clara_ops.imaging.label_objects import Kind, Wanted, label_objects
 from clara_ops.imaging.label_table import check_labels, read_label_table
 from clara_ops.imaging.metaimage import read_volume
 from clara_ops.imaging.planes import values
 from clara_ops.imaging.resample import fit_to_source
 from clara_ops.imaging.result_modules import ResultSeries
-from clara_ops.imaging.secondary_capture import overlay_images
-from clara_ops.imaging.segmentation import build_segmentation
 from clara_ops.imaging.source_map import read_source_map
 from clara_ops.imaging.source_series import SourceSeries, find_source, open_source
 from clara_ops.imaging.uids import derived_uid
 
 DESCRIPTION = "write every volume of the input as DICOM objects in the study that it was made from"
 
-_SEGMENTATION, _OVERLAY, _IMAGES = 1000, 2000, 3000
+_SERIES_NUMBERS = {Kind.SEGMENTATION: 1000, Kind.OVERLAY: 2000, Kind.IMAGES: 3000, Kind.STRUCTURES: 4000}
 """Series Numbers: one of these and the source's own number."""
 _UNKNOWN_DATE, _UNKNOWN_TIME = "19000101", "000000"
 
@@ -48,6 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--no-overlay", action="store_true", help="write no pictures with the labels in colour beside a segmentation"
     )
+    parser.add_argument("--structure-set", action="store_true", help="also write an RT Structure Set of the labels")
 
 
 def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageResult:
@@ -59,11 +59,12 @@ def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageR
     """
     volumes = folders.volumes()
     manifest = read_document(Manifest, folders.manifest) if folders.manifest else None
+    wanted = Wanted(overlay=not options.no_overlay, structure_set=options.structure_set)
     written = 0
     for number, path in enumerate(volumes):
         result = _read_result(path, folders.dicom, manifest)
         total = len(result.source.map.slices)
-        for done, dataset in enumerate(_objects(result, overlay=not options.no_overlay), start=1):
+        for done, dataset in enumerate(_objects(result, wanted), start=1):
             save_dicom(dataset, folders.output)
             written += 1
             progress(100 * (number + min(done / (total + 1), 1)) / len(volumes), f"writing {dataset.Modality} objects")
@@ -128,24 +129,22 @@ def _content_moment(manifest: Manifest | None, header: Dataset) -> tuple[str, st
     return (date[0], time[0] if time else _UNKNOWN_TIME) if date else (_UNKNOWN_DATE, _UNKNOWN_TIME)
 
 
-def _objects(result: _Result, *, overlay: bool) -> Iterator[Dataset]:
+def _objects(result: _Result, wanted: Wanted) -> Iterator[Dataset]:
+    def series_of(kind: Kind) -> ResultSeries:
+        return _series(result, kind)
+
     if result.table is None:
-        yield from derived_images(result.voxels, result.source, _series(result, _IMAGES, "Images"))
-        return
-    series = _series(result, _SEGMENTATION, "Segmentation")
-    yield build_segmentation(result.voxels, result.table, result.source, series)
-    if overlay:
-        series = _series(result, _OVERLAY, "Overlay")
-        yield from overlay_images(result.voxels, result.table, result.source, series)
+        return derived_images(result.voxels, result.source, series_of(Kind.IMAGES))
+    return label_objects(result.voxels, result.table, result.source, wanted, series_of)
 
 
-def _series(result: _Result, number: int, kind: str) -> ResultSeries:
+def _series(result: _Result, kind: Kind) -> ResultSeries:
     model = (result.table.algorithm_name, result.table.algorithm_version) if result.table else ("unknown", "unknown")
     source_number = values(result.source.header.get("SeriesNumber"))
     return ResultSeries(
-        uid=derived_uid("series", kind, *model, *result.identity),
-        number=number + int(source_number[0] if source_number else 0),
-        description=f"{kind} {model[0]}",
+        uid=derived_uid("series", kind.value, *model, *result.identity),
+        number=_SERIES_NUMBERS[kind] + int(source_number[0] if source_number else 0),
+        description=f"{kind.value} {model[0]}",
         content_date=result.content_date,
         content_time=result.content_time,
         model=model,

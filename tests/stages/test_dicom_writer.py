@@ -2,83 +2,28 @@
 
 import shutil
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import highdicom
 import numpy as np
-import pydicom
 import pytest
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, SegmentationStorage
 
-from clara_ops.contract.documents import write_document
 from clara_ops.contract.errors import BadInput
-from clara_ops.contract.payload import Manifest
 from clara_ops.imaging.errors import GridMismatch, LabelError, MissingSource
+from tests.dicomgen.case import SERIES, STACKS, Case, make_case, manifest, plane_points, points_of, sources_of
 from tests.dicomgen.phantom import assert_is_the_body
 from tests.dicomgen.results import TABLE, label_at, label_image, write_labels
 from tests.dicomgen.series import Array, Geometry, make_series, write_series
-from tests.dicomgen.stage import read_volume, run_reader, run_writer
-
-SERIES = "1.2.826.0.1.1.1"
-OBLIQUE = Geometry(
-    row_direction=(0.8, 0.36, -0.48), column_direction=(0.0, 0.8, 0.6), step=(0.6 * 3, -0.48 * 3, 0.64 * 3)
-)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A series of the phantom, read into a volume."""
-
-    dicom: Path
-    volume: Path
-    folder: Path
-
-    @property
-    def image(self) -> sitk.Image:
-        return sitk.ReadImage(str(self.volume))
-
-    def write(self, labels: sitk.Image, *arguments: str, manifest: Path | None = None) -> list[Dataset]:
-        """The objects that dicom-writer makes of a label volume."""
-        write_labels(self.volume, self.folder / "labels", labels)
-        return self.objects(*arguments, manifest=manifest)
-
-    def objects(self, *arguments: str, manifest: Path | None = None) -> list[Dataset]:
-        run_writer(self.folder / "labels", self.dicom, self.folder / "results", *arguments, manifest=manifest)
-        paths = sorted((self.folder / "results").glob("*.dcm"))
-        return sorted(
-            (pydicom.dcmread(path) for path in paths), key=lambda found: (found.Modality, found.InstanceNumber)
-        )
-
-
-def make_case(folder: Path, images: list[Dataset], *arguments: str) -> Case:
-    write_series(images, folder / "dicom")
-    run_reader(folder / "dicom", folder / "volumes", *arguments)
-    (volume,) = (folder / "volumes").glob("*.mhd")
-    return Case(folder / "dicom", volume, folder)
+from tests.dicomgen.stage import read_volume, run_writer
 
 
 @pytest.fixture
 def case(tmp_path: Path) -> Case:
     return make_case(tmp_path, make_series())
-
-
-def plane_points(rows: int, columns: int, position: Any, orientation: Any, spacing: Any) -> Array:
-    """Centres of the voxels of one plane, (rows, columns, 3), by the attributes of DICOM PS3.3 section C.7.6.2."""
-    x, y, z = map(float, position)
-    numbers = [float(component) for component in orientation]
-    between_rows, between_columns = map(float, spacing)
-    return Geometry(
-        rows=rows,
-        columns=columns,
-        row_direction=(numbers[0], numbers[1], numbers[2]),
-        column_direction=(numbers[3], numbers[4], numbers[5]),
-        origin=(x, y, z),
-        pixel_spacing=(between_rows, between_columns),
-    ).points(0)
 
 
 def frame_points(segmentation: Dataset, index: int) -> Array:
@@ -88,13 +33,6 @@ def frame_points(segmentation: Dataset, index: int) -> Array:
     orientation = shared.PlaneOrientationSequence[0].ImageOrientationPatient
     spacing = shared.PixelMeasuresSequence[0].PixelSpacing
     return plane_points(segmentation.Rows, segmentation.Columns, position, orientation, spacing)
-
-
-def points_of(image: Dataset) -> Array:
-    """Where the voxels of a single-frame image are."""
-    return plane_points(
-        image.Rows, image.Columns, image.ImagePositionPatient, image.ImageOrientationPatient, image.PixelSpacing
-    )
 
 
 def assert_segments_are_the_labels(segmentation: Dataset, sources: dict[str, Dataset]) -> None:
@@ -119,25 +57,6 @@ def assert_segments_are_the_labels(segmentation: Dataset, sources: dict[str, Dat
     whole = [label_at(points_of(image)) for image in sources.values()]
     assert found == {value: sum(int((plane == value).sum()) for plane in whole) for value in values.values()}
     assert found[3] > 0 and found[7] > 0
-
-
-def sources_of(case: Case) -> dict[str, Dataset]:
-    images = [pydicom.dcmread(path) for path in case.dicom.iterdir()]
-    return {str(image.SOPInstanceUID): image for image in images}
-
-
-STACKS = {
-    "axial": Geometry(),
-    "feet first": Geometry(row_direction=(-1.0, 0.0, 0.0), origin=(-11.75, -30.0, -100.0)),
-    "sagittal": Geometry(
-        row_direction=(0.0, 1.0, 0.0),
-        column_direction=(0.0, 0.0, -1.0),
-        origin=(-20.0, -30.0, -88.0),
-        step=(2.0, 0.0, 0.0),
-    ),
-    "oblique": OBLIQUE,
-    "tilted gantry": Geometry(column_direction=(0.0, 0.96, -0.28), origin=(-20.0, -30.0, -97.0), step=(0.0, 0.0, 2.0)),
-}
 
 
 @pytest.mark.parametrize("geometry", STACKS.values(), ids=STACKS)
@@ -282,26 +201,6 @@ def test_the_overlay_stacks_over_its_source_in_any_viewer(case: Case) -> None:
 def test_without_overlay_only_the_segmentation_is_written(case: Case) -> None:
     (segmentation,) = case.write(label_image(case.image), "--no-overlay")
     assert segmentation.Modality == "SEG"
-
-
-def manifest(folder: Path, run_id: str = "ct-ai-0123456789abcdef0123-g1") -> Path:
-    path = folder / "payload.json"
-    write_document(
-        Manifest(
-            run_id=run_id,
-            workflow="w",
-            ae_title="CT_AI",
-            calling_ae="PACS",
-            group=SERIES,
-            generation=1,
-            created="2026-03-01T04:05:06Z",
-            content_date="20260301",
-            content_time="040506",
-            instances=(),
-        ),
-        path,
-    )
-    return path
 
 
 def test_made_again_results_are_the_same_byte_for_byte(case: Case, tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""The DICOM objects that a label volume becomes: a Segmentation, and what else is wanted beside it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from clara_ops.contract.labels import LabelTable
+from clara_ops.imaging.result_modules import ResultSeries
+from clara_ops.imaging.secondary_capture import overlay_images
+from clara_ops.imaging.segmentation import build_segmentation
+from clara_ops.imaging.source_series import SourceSeries
+from clara_ops.imaging.structure_set import build_structure_set
+
+
+class Kind(Enum):
+    """The kinds of series that results go into; the value is the first word of their description."""
+
+    SEGMENTATION = "Segmentation"
+    OVERLAY = "Overlay"
+    IMAGES = "Images"
+    STRUCTURES = "Structures"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is written beside the Segmentation.
+
+    Attributes:
+        overlay: pictures with the labels in colour.
+        structure_set: an RT Structure Set.
+    """
+
+    overlay: bool = True
+    structure_set: bool = False
+
+
+def label_objects(
+    labels: npt.NDArray[Any],
+    table: LabelTable,
+    source: SourceSeries,
+    wanted: Wanted,
+    series_of: Callable[[Kind], ResultSeries],
+) -> Iterator[Dataset]:
+    """Build the objects one after the other: save each before asking for the next.
+
+    Args:
+        labels: (slices, rows, columns) on the grid of the source; every value but 0 is in the table.
+        table: what the values mean.
+        source: the series that was segmented.
+        wanted: what to build.
+        series_of: gives each kind of object the series that it goes into.
+    """
+    segmentation = build_segmentation(labels, table, source, series_of(Kind.SEGMENTATION))
+    yield segmentation
+    if wanted.structure_set:
+        yield build_structure_set(labels, table, source, series_of(Kind.STRUCTURES), segmentation)
+    if wanted.overlay:
+        yield from overlay_images(labels, table, source, series_of(Kind.OVERLAY))
