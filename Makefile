@@ -25,7 +25,8 @@ quick: setup ## The tests that need no servers
 	$(AIRFLOW)/python -m pytest tests/dag tests/localkube -q -m "airflow and not e2e and not kube"
 
 e2e: setup-tests ## The tests that start real peers: Airflow, Triton, Orthanc, DCMTK, Chromium
-	$(CLARA)/python -m pytest tests -q -m "e2e and not airflow and not kube"
+	$(CLARA)/python -m pytest tests -q -m "e2e and not airflow and not kube" --durations=15
+	$(AIRFLOW)/python -m pytest tests/dag tests/localkube -q -m "airflow and e2e"
 
 e2e-kube: setup-tests ## The main job on the Kubernetes of KUBECONFIG
 	@test -n "$(KUBECONFIG)" || { echo "e2e-kube: set KUBECONFIG to the kubeconfig of a cluster"; exit 2; }

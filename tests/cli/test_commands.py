@@ -20,6 +20,8 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 COPY = """
 import clara, pathlib, shutil
+
+pytestmark = pytest.mark.e2e
 @clara.execute_cb
 def execute(driver, payload):
     for path in pathlib.Path(payload.input_entries[0].path).rglob("*.mhd"):

@@ -17,6 +17,8 @@ USER_AI = """\
 import clara, SimpleITK as sitk
 from pathlib import Path
 
+pytestmark = pytest.mark.e2e
+
 @clara.execute_cb
 def execute(driver, payload):
     source, target = Path(payload.input_entries[0].path), Path(payload.output_entries[0].path)

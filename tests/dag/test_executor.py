@@ -7,6 +7,8 @@ SCRIPT = """
 import sys, threading
 from airflow.executors.local_executor import LocalExecutor
 from clara_ops.dag.executor import WarmLocalExecutor
+
+pytestmark = pytest.mark.e2e
 LocalExecutor.start = lambda self: print(
     threading.active_count(),
     {"clara_ops.dag.stage_operator", "airflow.sdk.execution_time.task_runner", "kubernetes.client"} <= set(sys.modules),

@@ -11,6 +11,8 @@ import pytest
 
 from .conftest import OWN_CATALOGUE, ROOT
 
+pytestmark = pytest.mark.e2e
+
 AIRFLOW = Path(sys.executable).with_name("airflow")
 BROKEN = "id: 00000000-0000-4000-8000-000000000003\nname: broken\nstages: [{stage: dicom-raeder}]\n"
 

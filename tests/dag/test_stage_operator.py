@@ -129,7 +129,7 @@ def no_pods_left(cluster: Cluster) -> Iterator[None]:
     assert cluster.pods() == []
 
 
-pytestmark = pytest.mark.usefixtures("connected", "no_pods_left")
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("connected", "no_pods_left")]
 
 
 def test_a_stage_works_in_its_own_payload(cluster: Cluster) -> None:

@@ -98,7 +98,7 @@ def suppress_not_found() -> Iterator[None]:
 
 def _kinds() -> list[Any]:
     kubernetes = pytest.param("kubernetes", marks=pytest.mark.kube)
-    return ["localkube", *([kubernetes] if "KUBECONFIG" in os.environ else [])]
+    return [pytest.param("localkube", marks=pytest.mark.e2e), *([kubernetes] if "KUBECONFIG" in os.environ else [])]
 
 
 @pytest.fixture(scope="session", params=_kinds())

@@ -15,6 +15,8 @@ from kubernetes import client
 
 from clara_ops.localkube.command import main
 
+pytestmark = pytest.mark.e2e
+
 DATA = [{"name": "data", "persistentVolumeClaim": {"claimName": "clara-data"}}]
 GPU = {"limits": {"nvidia.com/gpu": "1"}}
 
