@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pydicom
+import pytest
+
+pytestmark = pytest.mark.e2e
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -16,8 +19,6 @@ WORKFLOW_ID = "7b413e24-d018-4689-8c41-73272f6649d4"
 USER_AI = """\
 import clara, SimpleITK as sitk
 from pathlib import Path
-
-pytestmark = pytest.mark.e2e
 
 @clara.execute_cb
 def execute(driver, payload):

@@ -3,12 +3,15 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.e2e
+
 SCRIPT = """
 import sys, threading
 from airflow.executors.local_executor import LocalExecutor
 from clara_ops.dag.executor import WarmLocalExecutor
 
-pytestmark = pytest.mark.e2e
 LocalExecutor.start = lambda self: print(
     threading.active_count(),
     {"clara_ops.dag.stage_operator", "airflow.sdk.execution_time.task_runner", "kubernetes.client"} <= set(sys.modules),
