@@ -1,9 +1,11 @@
 """dicom-reader: pixel values, transfer syntaxes, and what is refused or set aside by a file's content."""
 
 import base64
+import io
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pydicom
 import pytest
 import SimpleITK as sitk
@@ -14,7 +16,9 @@ from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import (
     UID,
+    ComputedRadiographyImageStorage,
     DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForPresentation,
     EncapsulatedPDFStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -22,18 +26,22 @@ from pydicom.uid import (
     HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
     KeyObjectSelectionDocumentStorage,
     PositronEmissionTomographyImageStorage,
     RLELossless,
+    SecondaryCaptureImageStorage,
     SegmentationStorage,
+    UltrasoundImageStorage,
 )
 
 from clara_ops.imaging.errors import (
     BrokenFile,
     BrokenPixels,
     MissingCodec,
+    MissingGeometry,
     NoImages,
     TruncatedPixelData,
     UnsupportedPixels,
@@ -187,6 +195,20 @@ def test_jpeg_lossless_as_gdcm_writes_it(tmp_path: Path) -> None:
     assert_is_the_body(read_volume(tmp_path / "dicom", tmp_path / "out"))
 
 
+def test_baseline_jpeg_as_pillow_writes_it(tmp_path: Path) -> None:
+    expected = []
+    for number, image in enumerate(make_series(storage=Storage(8, 8, intercept=-1024, slope=8))):
+        gradient = np.add.outer(np.arange(40), np.arange(48)).astype(np.uint8) + 20 * number
+        encoded = io.BytesIO()
+        PIL.Image.fromarray(gradient).save(encoded, "jpeg", quality=95)
+        expected.append(gradient * 8.0 - 1024)
+        image.Rows, image.Columns = gradient.shape
+        image.LossyImageCompression = "01"
+        write_encoded(image, encapsulate([encoded.getvalue()]), JPEGBaseline8Bit, tmp_path / "dicom" / f"{number}.dcm")
+    voxels = sitk.GetArrayFromImage(read_volume(tmp_path / "dicom", tmp_path / "out"))
+    np.testing.assert_allclose(voxels, np.stack(expected), atol=3 * 8)
+
+
 HTJ2K_SLICES = (
     "/0//UQApQAAAAAAMAAAACgAAAAAAAAAAAAAADAAAAAoAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQ"
     "kJCQkJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAGMAAf+TwAAm6fsFB3QAAMAAEsAAEoDkAAd0AO8AB3QAAMAAFTAA"
@@ -338,6 +360,24 @@ def test_a_file_without_preamble_and_meta_information_is_read(tmp_path: Path) ->
         path.parent.mkdir(exist_ok=True)
         image.save_as(path, implicit_vr=True, little_endian=True)
     assert_is_the_body(read_volume(tmp_path / "dicom", tmp_path / "out"))
+
+
+PLANAR = {
+    "CR": ComputedRadiographyImageStorage,
+    "DX": DigitalXRayImageStorageForPresentation,
+    "US": UltrasoundImageStorage,
+    "OT": SecondaryCaptureImageStorage,
+}
+
+
+@pytest.mark.parametrize(("modality", "sop_class"), PLANAR.items())
+def test_pictures_without_a_place_are_refused(modality: str, sop_class: UID, tmp_path: Path) -> None:
+    images = make_series(identity=Identity(modality=modality, sop_class_uid=sop_class))
+    for image in images:
+        del image.ImagePositionPatient, image.ImageOrientationPatient
+    write_series(images, tmp_path / "dicom")
+    with pytest.raises(MissingGeometry, match=r"0\.dcm: has no Image Position \(Patient\) and no Image Orientation"):
+        run_reader(tmp_path / "dicom", tmp_path / "out")
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID", "Rows", "BitsAllocated", "SOPClassUID"])
