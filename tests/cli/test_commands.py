@@ -18,10 +18,11 @@ from clara_ops.cli.project import find_project
 T = TypeVar("T")
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
+pytestmark = pytest.mark.e2e
+
 COPY = """
 import clara, pathlib, shutil
 
-pytestmark = pytest.mark.e2e
 @clara.execute_cb
 def execute(driver, payload):
     for path in pathlib.Path(payload.input_entries[0].path).rglob("*.mhd"):
