@@ -9,6 +9,8 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from clara_ops.contract.labels import LabelTable
+from clara_ops.imaging.measurement_report import build_measurement_report
+from clara_ops.imaging.measurements import measure
 from clara_ops.imaging.result_modules import ResultSeries
 from clara_ops.imaging.secondary_capture import overlay_images
 from clara_ops.imaging.segmentation import build_segmentation
@@ -23,6 +25,7 @@ class Kind(Enum):
     OVERLAY = "Overlay"
     IMAGES = "Images"
     STRUCTURES = "Structures"
+    MEASUREMENTS = "Measurements"
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,12 @@ class Wanted:
     Attributes:
         overlay: pictures with the labels in colour.
         structure_set: an RT Structure Set.
+        measurements: a Structured Report of volumes and diameters.
     """
 
     overlay: bool = True
     structure_set: bool = False
+    measurements: bool = False
 
 
 def label_objects(
@@ -58,5 +63,8 @@ def label_objects(
     yield segmentation
     if wanted.structure_set:
         yield build_structure_set(labels, table, source, series_of(Kind.STRUCTURES), segmentation)
+    if wanted.measurements:
+        measured = measure(labels, table, source.map)
+        yield build_measurement_report(measured, table, source, series_of(Kind.MEASUREMENTS), segmentation)
     if wanted.overlay:
         yield from overlay_images(labels, table, source, series_of(Kind.OVERLAY))

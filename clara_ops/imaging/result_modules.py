@@ -85,7 +85,7 @@ def add_image_series_modules(result: Dataset, series: ResultSeries, modality: st
             result[keyword] = copy.deepcopy(header[keyword])
 
 
-def copy_source_modules(result: Dataset, header: Dataset) -> None:
+def copy_source_modules(result: Dataset, header: Dataset, *, spatial: bool = True) -> None:
     """Copy patient, study and frame of reference as they are, with their character set.
 
     Where a text of the result itself is not ASCII, and so may not fit that character set, the result is in UTF-8.
@@ -93,9 +93,10 @@ def copy_source_modules(result: Dataset, header: Dataset) -> None:
     Args:
         result: to copy into, when all of its own texts are there.
         header: of the source.
+        spatial: whether the result has a frame of reference; documents have none.
     """
     is_ascii = all(str(element.value).isascii() for element in result.iterall() if element.VR in _TEXT_VRS)
-    for keyword in (*PATIENT, *STUDY, *FRAME_OF_REFERENCE):
+    for keyword in (*PATIENT, *STUDY, *(FRAME_OF_REFERENCE if spatial else ())):
         if keyword in header:
             result[keyword] = copy.deepcopy(header[keyword])
         elif keyword in _MAY_BE_EMPTY:

@@ -12,7 +12,7 @@ from pydicom.uid import CTImageStorage
 
 from clara_ops.contract.labels import Label, LabelTable
 from clara_ops.contract.source import SourceMap, SourceSlice
-from clara_ops.imaging.coded import algorithm, concept
+from clara_ops.imaging.coded import algorithm, concept, tracking_uid
 from clara_ops.imaging.result_modules import (
     DEVICE_SERIAL_NUMBER,
     MANUFACTURER,
@@ -46,7 +46,9 @@ def build_segmentation(
         source_images=[_plane(source.map, uid, piece) for uid, piece in planes.items()],
         pixel_array=_segment_numbers(labels, table),
         segmentation_type="BINARY",
-        segment_descriptions=[_segment(number, label, table) for number, label in enumerate(table.labels, start=1)],
+        segment_descriptions=[
+            _segment(number, label, table, source.map) for number, label in enumerate(table.labels, start=1)
+        ],
         series_instance_uid=series.uid,
         series_number=series.number,
         sop_instance_uid=derived_uid("segmentation", series.uid),
@@ -80,7 +82,7 @@ def _segment_numbers(labels: npt.NDArray[Any], table: LabelTable) -> npt.NDArray
     return segments
 
 
-def _segment(number: int, label: Label, table: LabelTable) -> SegmentDescription:
+def _segment(number: int, label: Label, table: LabelTable, source: SourceMap) -> SegmentDescription:
     return SegmentDescription(
         segment_number=number,
         segment_label=label.name[:64],
@@ -89,6 +91,8 @@ def _segment(number: int, label: Label, table: LabelTable) -> SegmentDescription
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm(table),
         anatomic_regions=[concept(label.anatomy)] if label.anatomy else None,
+        tracking_id=label.name,
+        tracking_uid=tracking_uid(label, table, source),
         display_color=CIELabColor.from_rgb(*label.color),
     )
 

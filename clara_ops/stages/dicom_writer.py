@@ -36,7 +36,13 @@ from clara_ops.imaging.uids import derived_uid
 
 DESCRIPTION = "write every volume of the input as DICOM objects in the study that it was made from"
 
-_SERIES_NUMBERS = {Kind.SEGMENTATION: 1000, Kind.OVERLAY: 2000, Kind.IMAGES: 3000, Kind.STRUCTURES: 4000}
+_SERIES_NUMBERS = {
+    Kind.SEGMENTATION: 1000,
+    Kind.OVERLAY: 2000,
+    Kind.IMAGES: 3000,
+    Kind.STRUCTURES: 4000,
+    Kind.MEASUREMENTS: 5000,
+}
 """Series Numbers: one of these and the source's own number."""
 _UNKNOWN_DATE, _UNKNOWN_TIME = "19000101", "000000"
 
@@ -48,6 +54,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--no-overlay", action="store_true", help="write no pictures with the labels in colour beside a segmentation"
     )
     parser.add_argument("--structure-set", action="store_true", help="also write an RT Structure Set of the labels")
+    parser.add_argument(
+        "--measurements", action="store_true", help="also write a Structured Report with volumes and diameters"
+    )
 
 
 def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageResult:
@@ -59,7 +68,9 @@ def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageR
     """
     volumes = folders.volumes()
     manifest = read_document(Manifest, folders.manifest) if folders.manifest else None
-    wanted = Wanted(overlay=not options.no_overlay, structure_set=options.structure_set)
+    wanted = Wanted(
+        overlay=not options.no_overlay, structure_set=options.structure_set, measurements=options.measurements
+    )
     written = 0
     for number, path in enumerate(volumes):
         result = _read_result(path, folders.dicom, manifest)
