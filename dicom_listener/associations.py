@@ -14,9 +14,14 @@ Ending = Literal["released", "aborted", "lost"]
 Source = tuple[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Association:
-    """One association that we accepted; `opened` is the time of day, `since` the time of the registry's clock."""
+    """One association that we accepted.
+
+    Attributes:
+        opened: time of day, seconds since 1970; `since` is the time of the registry's clock.
+        noted: the journal has its row.
+    """
 
     id: str
     called_ae: str
@@ -24,7 +29,7 @@ class Association:
     address: str
     opened: float
     since: float
-    numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1), compare=False, repr=False)
+    noted: bool = False
 
     @property
     def source(self) -> Source:

@@ -49,10 +49,8 @@ class Completer:
         self._on_runs = on_runs
         self._clock = clock
         self._lock = threading.Lock()
-        self._due: dict[int, float] = {}
         self._wake = wake
-        for group in journal.read(receiving_groups):
-            self._due[group.id] = clock()
+        self._due = dict.fromkeys(journal.read(receiving_groups), clock())
 
     def instance_kept(self, group_id: int) -> None:
         """A group got an instance: look at it, at the latest, after its quiet time."""

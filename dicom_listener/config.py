@@ -150,6 +150,7 @@ class Network(_Section):
         max_associations_per_source: per calling AE title and address; None: only the total limit.
         private_sop_classes: accepted beside every storage SOP class of the standard.
         private_transfer_syntaxes: accepted beside every transfer syntax of the standard.
+        fast_path: read the data phase straight from the socket; false leaves it to pynetdicom, which is slower.
         drain: seconds that open associations get to finish when the listener stops.
     """
 
@@ -159,6 +160,7 @@ class Network(_Section):
     max_associations_per_source: Annotated[int, Field(ge=1)] | None = None
     private_sop_classes: tuple[UIDText, ...] = ()
     private_transfer_syntaxes: tuple[UIDText, ...] = ()
+    fast_path: bool = True
     drain: Seconds = 20
 
 
@@ -174,6 +176,9 @@ class Grouping(_Section):
     settle: Annotated[float, Field(ge=0, le=60)] = 0.3
     missing: Literal["hold", "run"] = "hold"
     late: Literal["new-generation", "attach", "aside"] = "new-generation"
+
+
+_USUAL_GROUPING = Grouping()
 
 
 class Storage(_Section):
@@ -237,7 +242,7 @@ class Config(_Section):
     def grouping(self, ae_title: str) -> Grouping:
         """How an AE title groups: its own entry, else `default`, else the built-in one."""
         chosen = self.clara.grouping.get(ae_title) or self.clara.grouping.get("default")
-        return chosen or Grouping()
+        return chosen or _USUAL_GROUPING
 
     def mappings(self, ae_title: str) -> tuple[Mapping, ...]:
         """The workflows that an AE title starts."""

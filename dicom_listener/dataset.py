@@ -5,9 +5,9 @@ The data set itself is never decoded or encoded again: its bytes go to disk as t
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import IO, Final
 
 from dicom_listener.errors import ListenerError
 
@@ -30,6 +30,7 @@ _LONG_FORM: Final = frozenset(
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _DEEPEST: Final = 32
+_META_START: Final = 144  # preamble, prefix, and the group length element
 _UID_CHARACTERS: Final = frozenset("0123456789.")
 
 
@@ -62,12 +63,13 @@ class Header:
     orientation: str | None
 
 
-def read_header(data: memoryview, transfer_syntax: str) -> Header:
+def read_header(data: memoryview, transfer_syntax: str, *, whole: bool = True) -> Header:
     """Read the header elements of a data set.
 
     Args:
         data: the encoded data set, or enough of its beginning.
         transfer_syntax: its Transfer Syntax UID.
+        whole: `data` is all there is; else its end, before the last element of interest, is no end.
 
     Raises:
         Truncated: `data` ends too early.
@@ -75,7 +77,8 @@ def read_header(data: memoryview, transfer_syntax: str) -> Header:
     """
     if transfer_syntax == DEFLATED:
         data = memoryview(_inflate(data))
-    values = _Scanner(data, explicit=transfer_syntax != IMPLICIT, little=transfer_syntax != BIG_ENDIAN).scan()
+    scanner = _Scanner(data, explicit=transfer_syntax != IMPLICIT, little=transfer_syntax != BIG_ENDIAN)
+    values = scanner.scan(whole=whole)
     position, orientation = _geometry(values)
     return Header(
         sop_class_uid=_uid(values, _SOP_CLASS, "SOP Class UID"),
@@ -120,6 +123,32 @@ def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str, calling_a
     return b"\x00" * 128 + b"DICM" + _element(0x0000, b"UL", struct.pack("<L", len(body))) + body
 
 
+def skip_file_meta(file: IO[bytes]) -> bytes:
+    """Move behind the File Meta Information that `file_meta` wrote; answers the Transfer Syntax UID.
+
+    Raises:
+        DatasetError: the file does not begin like that.
+    """
+    start = file.read(_META_START)
+    if start[128:132] != b"DICM" or len(start) < _META_START:
+        raise DatasetError("the file does not begin with File Meta Information")
+    meta = file.read(struct.unpack_from("<L", start, _META_START - 4)[0])
+    values = dict(_meta_elements(meta))
+    return values.get(0x0010, b"")
+
+
+def _meta_elements(meta: bytes) -> Iterator[tuple[int, bytes]]:
+    offset = 0
+    while offset + 8 <= len(meta):
+        element, vr, length = struct.unpack_from("<H2sH", meta, offset + 2)
+        offset += 8
+        if vr == b"OB":
+            (length,) = struct.unpack_from("<L", meta, offset)
+            offset += 4
+        yield element, meta[offset : offset + length].rstrip(b"\x00 ")
+        offset += length
+
+
 def _element(element: int, vr: bytes, value: bytes) -> bytes:
     if len(value) % 2:
         value += b"\x00" if vr == b"UI" else b" "
@@ -147,7 +176,7 @@ class _Scanner:
         self._short = struct.Struct(order + "H").unpack_from
         self._long = struct.Struct(order + "L").unpack_from
 
-    def scan(self) -> dict[int, bytes]:
+    def scan(self, *, whole: bool) -> dict[int, bytes]:
         """Values of the wanted elements of the top level."""
         found: dict[int, bytes] = {}
         offset, last = 0, -1
@@ -169,7 +198,7 @@ class _Scanner:
                     raise Truncated("the data set ends in the middle of an element")
                 found[tag] = bytes(self._data[start:offset])
         else:
-            if offset > self._size:
+            if offset > self._size or not whole:
                 raise Truncated("the data set ends in the middle of an element")
         return found
 

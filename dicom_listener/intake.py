@@ -1,17 +1,12 @@
-"""What happens to one received instance before its sender hears a status (DICOM PS3.4 section B.2.3)."""
+"""Where received instances become part of the journal, before their senders hear Success."""
 
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
 from functools import partial
-from pathlib import Path
 
 from dicom_listener.associations import Association, Associations
-from dicom_listener.config import CalledAE
-from dicom_listener.dataset import DatasetError, Header, file_meta, read_header
+from dicom_listener.dataset import Header
 from dicom_listener.journal import Journal
 from dicom_listener.journal.instances import (
     Arrival,
@@ -23,33 +18,14 @@ from dicom_listener.journal.instances import (
     record_replacement,
 )
 from dicom_listener.live_config import LiveConfig
-from dicom_listener.spool import Spool
+from dicom_listener.reception import Reception, StoreRequest, StoreStatus
+from dicom_listener.spool import Spool, SpoolFile
 
 log = logging.getLogger(__name__)
 
 
-class StoreStatus(IntEnum):
-    """Statuses of a C-STORE response that the listener uses."""
-
-    SUCCESS = 0x0000
-    SOP_CLASS_NOT_SUPPORTED = 0x0122
-    OUT_OF_RESOURCES = 0xA700
-    DOES_NOT_MATCH_SOP_CLASS = 0xA900
-    CANNOT_UNDERSTAND = 0xC000
-
-
-@dataclass(frozen=True)
-class Received:
-    """One instance as it came: the command's UIDs and the data set's bytes."""
-
-    sop_class: str
-    sop_instance: str
-    transfer_syntax: str
-    data: memoryview
-
-
 class Intake:
-    """Stores instances: bytes first, then their row, then Success."""
+    """Begins receptions, and records what they bring."""
 
     def __init__(
         self,
@@ -65,53 +41,62 @@ class Intake:
         self._associations = associations
         self._on_kept = on_kept
 
-    def store(self, association: Association, received: Received) -> StoreStatus:
-        """Store one instance. Success means that bytes and row survive a power cut."""
-        config = self._live.current
-        called = config.rules_for(association.called_ae)
-        try:
-            header = read_header(received.data, received.transfer_syntax)
-        except DatasetError as error:
-            return _refuse(association, StoreStatus.CANNOT_UNDERSTAND, str(error))
-        if header.sop_class_uid != received.sop_class:
-            return _refuse(
-                association, StoreStatus.DOES_NOT_MATCH_SOP_CLASS, "SOP class of command and data set differ"
-            )
-        if header.sop_instance_uid != received.sop_instance:
-            return _refuse(association, StoreStatus.CANNOT_UNDERSTAND, "SOP instance of command and data set differ")
-        if not self._spool.has_room(len(received.data), config.clara.storage):
-            return _refuse(association, StoreStatus.OUT_OF_RESOURCES, "free space is below the low-water mark")
-        late = config.grouping(association.called_ae).late
-        arrival = self._describe(association, received, header, called, late)
-        try:
-            recorded = self._keep(arrival, received, overwrite=called.overwrite_same_instance)
-        except (OSError, sqlite3.Error) as error:
-            self._spool.discard(Path(arrival.path))
-            return _refuse(association, StoreStatus.OUT_OF_RESOURCES, f"not stored: {error}")
+    def begin(self, association: Association, request: StoreRequest) -> Reception:
+        """Take a C-STORE request; its data set follows."""
+        reception = Reception(association, request, self._spool, partial(self._keep, association, request))
+        if not self._spool.has_room(0, self._live.current.clara.storage):
+            reception.refuse(StoreStatus.OUT_OF_RESOURCES, "free space is below the low-water mark")
+        return reception
+
+    def _keep(self, association: Association, request: StoreRequest, header: Header, file: SpoolFile) -> None:
+        """Record a file whose bytes are synced.
+
+        Raises:
+            sqlite3.Error: the journal did not take it.
+        """
+        arrival = self._describe(association, request, header, file)
+        recorded = self._record(arrival, file)
+        association.noted = True
         if recorded.status in (Status.KEPT, None):
             self._associations.carried(association, recorded.group_id)
             self._on_kept(recorded.group_id)
-        return StoreStatus.SUCCESS
 
-    def _describe(
-        self, association: Association, received: Received, header: Header, called: CalledAE, late: str
-    ) -> Arrival:
-        arrival = f"{association.id}-{next(association.numbers):x}"
-        path = self._spool.path(association.called_ae, header.series_instance_uid, header.sop_instance_uid, arrival)
+    def _record(self, arrival: Arrival, file: SpoolFile) -> Recorded:
+        recorded = self._journal.write(partial(record_instance, arrival=arrival))
+        if recorded.existing is None:
+            return recorded
+        overwrite = self._live.current.rules_for(arrival.ae_title).overwrite_same_instance
+        others = [recorded.existing] if overwrite else [recorded.existing, *self._conflicts(arrival)]
+        if any(self._spool.same_dataset(file.path, other) for other in others):
+            file.discard()
+            return recorded
+        log.warning(
+            "other content under a known SOP Instance UID",
+            extra={"association": arrival.association, "series": arrival.series_uid, "replaces": overwrite},
+        )
+        record = record_replacement if overwrite else record_conflict
+        return self._journal.write(partial(record, arrival=arrival))
+
+    def _conflicts(self, arrival: Arrival) -> list[str]:
+        return self._journal.read(partial(find_conflicts, ae_title=arrival.ae_title, sop_uid=arrival.sop_uid))
+
+    def _describe(self, association: Association, request: StoreRequest, header: Header, file: SpoolFile) -> Arrival:
+        config = self._live.current
         return Arrival(
             ae_title=association.called_ae,
             calling_ae=association.calling_ae,
             address=association.address,
             association=association.id,
+            first_of_association=not association.noted,
             opened=association.opened,
             received=time.time(),
             sop_uid=header.sop_instance_uid,
             sop_class=header.sop_class_uid,
             series_uid=header.series_instance_uid,
             study_uid=header.study_instance_uid,
-            transfer_syntax=received.transfer_syntax,
-            path=str(path),
-            size=len(received.data),
+            transfer_syntax=request.transfer_syntax,
+            path=file.path,
+            size=file.size,
             level="series",
             group=header.series_instance_uid,
             number=header.number,
@@ -119,33 +104,6 @@ class Intake:
             orientation=header.orientation,
             modality=header.modality,
             body_part=header.body_part,
-            ignored=header.sop_class_uid in called.ignored_sop_classes,
-            late=late,
+            ignored=header.sop_class_uid in config.rules_for(association.called_ae).ignored_sop_classes,
+            late=config.grouping(association.called_ae).late,
         )
-
-    def _keep(self, arrival: Arrival, received: Received, *, overwrite: bool) -> Recorded:
-        path = Path(arrival.path)
-        meta = file_meta(arrival.sop_class, arrival.sop_uid, arrival.transfer_syntax, arrival.calling_ae)
-        self._spool.write(path, (meta, received.data))
-        folders = ((self._spool.root / path).parent,)
-        recorded = self._journal.write(partial(record_instance, arrival=arrival), folders)
-        if recorded.existing is None:
-            return recorded
-        others = [recorded.existing] if overwrite else [recorded.existing, *self._conflicts(arrival)]
-        if any(self._spool.same_dataset(path, Path(other)) for other in others):
-            self._spool.discard(path)
-            return recorded
-        record = record_replacement if overwrite else record_conflict
-        log.warning(
-            "other content under a known SOP Instance UID",
-            extra={"association": arrival.association, "series": arrival.series_uid, "replaced": overwrite},
-        )
-        return self._journal.write(partial(record, arrival=arrival), folders)
-
-    def _conflicts(self, arrival: Arrival) -> list[str]:
-        return self._journal.read(partial(find_conflicts, ae_title=arrival.ae_title, sop_uid=arrival.sop_uid))
-
-
-def _refuse(association: Association, status: StoreStatus, reason: str) -> StoreStatus:
-    log.warning("instance refused", extra={"association": association.id, "status": f"{status:04X}", "reason": reason})
-    return status

@@ -17,23 +17,38 @@ from pynetdicom.transport import ThreadedAssociationServer
 from dicom_listener.admission import Requested, admit
 from dicom_listener.associations import Association, Associations, Ending
 from dicom_listener.completer import Completer
-from dicom_listener.config import Config
+from dicom_listener.config import EXPLICIT_LITTLE, Config
+from dicom_listener.data_phase import Command, Context
 from dicom_listener.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, VERIFICATION
 from dicom_listener.errors import StartError
-from dicom_listener.intake import Intake, Received, StoreStatus
+from dicom_listener.fast_association import check_internals, start_fast_server
+from dicom_listener.intake import Intake
 from dicom_listener.live_config import LiveConfig
+from dicom_listener.reception import Reception, StoreRequest, StoreStatus
+from dicom_listener.watch import ConnectionWatch, end_connection
 
 log = logging.getLogger(__name__)
+
+_ASSOCIATE_WITHIN = 30.0
+_PATIENCE = 1.5
+_MOST_WAITING = 64
 
 
 class Receiver:
     """Listens on the DICOM port from `start` to `stop`."""
 
-    def __init__(self, live: LiveConfig, intake: Intake, associations: Associations, completer: Completer) -> None:
+    def __init__(
+        self,
+        live: LiveConfig,
+        intake: Intake,
+        associations: Associations,
+        completer: Completer,
+    ) -> None:
         self._live = live
         self._intake = intake
         self._associations = associations
         self._completer = completer
+        self._watch = ConnectionWatch()
         self._known: dict[PeerAssociation, Association] = {}
         self._known_lock = threading.Lock()
         self._server: ThreadedAssociationServer | None = None
@@ -47,24 +62,32 @@ class Receiver:
         config = self._live.current
         network, port = config.clara.network, config.dicom.scp.port
         _config.LOG_HANDLER_LEVEL = "none"
-        _config.UNRESTRICTED_STORAGE_SERVICE = False
+        handlers: list[evt.EventHandlerType] = [
+            (evt.EVT_CONN_OPEN, self._on_connected),
+            (evt.EVT_REQUESTED, self._on_requested),
+            (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_RELEASED, self._on_end, ["released"]),
+            (evt.EVT_ABORTED, self._on_end, ["aborted"]),
+            (evt.EVT_CONN_CLOSE, self._on_end, ["lost"]),
+            (evt.EVT_CONN_CLOSE, self._stop_watching),
+        ]
         try:
-            server = _application_entity(config).start_server(
-                (network.host, port),
-                block=False,
-                evt_handlers=[
-                    (evt.EVT_CONN_OPEN, _send_at_once),
-                    (evt.EVT_REQUESTED, self._on_requested),
-                    (evt.EVT_C_STORE, self._on_store),
-                    (evt.EVT_RELEASED, self._on_end, ["released"]),
-                    (evt.EVT_ABORTED, self._on_end, ["aborted"]),
-                    (evt.EVT_CONN_CLOSE, self._on_end, ["lost"]),
-                ],
-            )
+            self._server = self._start_server(_application_entity(config), (network.host, port), handlers)
         except OSError as error:
             raise StartError(f"{network.host}:{port}: the DICOM port cannot be opened: {error.strerror}") from error
-        self._server = cast(ThreadedAssociationServer, server)
         return int(self._server.server_address[1])
+
+    def _start_server(
+        self, entity: AE, address: tuple[str, int], handlers: list[evt.EventHandlerType]
+    ) -> ThreadedAssociationServer:
+        obstacle = check_internals() if self._live.current.clara.network.fast_path else "it is switched off"
+        if obstacle is None:
+            handlers.append((evt.EVT_ACCEPTED, self._stop_watching))
+            return start_fast_server(entity, address, handlers, self._begin_store)
+        log.warning("pynetdicom runs the data phase, which is slower", extra={"reason": obstacle})
+        handlers.append((evt.EVT_PDU_RECV, self._on_progress))
+        server = entity.start_server(address, block=False, evt_handlers=handlers)
+        return cast(ThreadedAssociationServer, server)
 
     def stop(self, drain: float) -> None:
         """Take no new associations, let the open ones finish for `drain` seconds, abort the rest."""
@@ -78,6 +101,38 @@ class Receiver:
             left = list(self._known)
         for peer in left:
             peer.abort()
+
+    def _on_connected(self, event: Event) -> None:
+        wrapped = event.assoc.dul.socket
+        if wrapped is None or wrapped.socket is None:
+            return
+        if self._watch.count() >= self._live.current.dicom.scp.max_associations + _MOST_WAITING:
+            end_connection(wrapped.socket)
+            return
+        wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else answers wait for up to 40 ms
+        self._watch.expect(event.assoc, wrapped.socket, _ASSOCIATE_WITHIN)
+
+    def _on_progress(self, event: Event) -> None:
+        """Without the fast path: a whole PDU has come."""
+        self._watch.progress(event.assoc, _PATIENCE * self._live.current.clara.network.network_timeout)
+
+    def _stop_watching(self, event: Event) -> None:
+        """The connection is closed; or accepted, on the fast path, which watches its peers itself."""
+        self._watch.forget(event.assoc)
+
+    def step(self) -> float:
+        """End what peers hold without need, and forget associations whose thread died without a word.
+
+        Returns:
+            the seconds until it should be called again.
+        """
+        wait = self._watch.step()
+        with self._known_lock:
+            dead = [peer for peer in self._known if peer.ident is not None and not peer.is_alive()]
+            associations = [self._known.pop(peer) for peer in dead]
+        for association in associations:
+            self._end(association, "lost")
+        return wait
 
     def _on_requested(self, event: Event) -> None:
         peer = event.assoc
@@ -111,25 +166,39 @@ class Receiver:
         peer.kill()
 
     def _on_store(self, event: Event) -> int:
-        with self._known_lock:
-            association = self._known.get(event.assoc)
+        """Without the fast path: the whole data set is there."""
         request = cast(C_STORE, event.request)
-        if association is None or request.DataSet is None:
+        if request.DataSet is None:
             return int(StoreStatus.CANNOT_UNDERSTAND)
-        received = Received(
+        wanted = StoreRequest(
             sop_class=str(request.AffectedSOPClassUID),
             sop_instance=str(request.AffectedSOPInstanceUID),
             transfer_syntax=str(event.context.transfer_syntax),
-            data=request.DataSet.getbuffer(),
         )
-        return int(self._intake.store(association, received))
+        reception = self._intake.begin(self._association(event.assoc), wanted)
+        reception.write((request.DataSet.getbuffer(),))
+        status = reception.finish()
+        self._on_progress(event)
+        return int(status)
+
+    def _begin_store(self, peer: PeerAssociation, command: Command, context: Context) -> Reception:
+        """On the fast path: the data set comes in pieces."""
+        wanted = StoreRequest(command.sop_class, command.sop_instance, context.transfer_syntax)
+        return self._intake.begin(self._association(peer), wanted)
+
+    def _association(self, peer: PeerAssociation) -> Association:
+        with self._known_lock:
+            return self._known[peer]
 
     def _on_end(self, event: Event, ending: Ending) -> None:
         with self._known_lock:
             association = self._known.pop(event.assoc, None)
         if association is not None:
-            self._completer.association_ended(association, ending)
-            log.info("association ended", extra={"association": association.id, "ending": ending})
+            self._end(association, ending)
+
+    def _end(self, association: Association, ending: Ending) -> None:
+        self._completer.association_ended(association, ending)
+        log.info("association ended", extra={"association": association.id, "ending": ending})
 
 
 def _application_entity(config: Config) -> AE:
@@ -140,17 +209,10 @@ def _application_entity(config: Config) -> AE:
     entity.maximum_pdu_size = network.maximum_pdu
     entity.network_timeout = network.network_timeout
     entity.maximum_associations = scp.max_associations + 1
-    transfer_syntaxes = [*ALL_TRANSFER_SYNTAXES, *network.private_transfer_syntaxes]
+    transfer_syntaxes = [EXPLICIT_LITTLE, *ALL_TRANSFER_SYNTAXES, *network.private_transfer_syntaxes]
     classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
     for sop_class in (*classes, *network.private_sop_classes):
         entity.add_supported_context(sop_class, transfer_syntaxes)
     if scp.verification.enabled:
         entity.add_supported_context(VERIFICATION, list(scp.verification.transfer_syntaxes))
     return entity
-
-
-def _send_at_once(event: Event) -> None:
-    """Without this every response waits up to 40 ms for the peer's delayed acknowledgement."""
-    wrapped = event.assoc.dul.socket
-    if wrapped is not None and wrapped.socket is not None:
-        wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

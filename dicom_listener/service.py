@@ -58,24 +58,26 @@ class Service:
         self._failed = False
         places.data.mkdir(parents=True, exist_ok=True)
         self._journal = Journal(places.journal)
-        spool = Spool(places.data)
+        self._spool = Spool(places.data)
         self._journal.write(lambda database: end_all_associations(database, time.time()))
-        orphans = spool.set_orphans_aside(self._journal.read(known_paths))
+        orphans = self._spool.set_orphans_aside(self._journal.read(known_paths))
         if orphans:
             log.warning("files that were never acknowledged were set aside", extra={"count": orphans})
+        self._spool.start()
         self._airflow = AirflowClient(config.services.platform_endpoint, config.clara.airflow)
         self._associations = Associations()
         complete, trigger, follow, deliver = (threading.Event() for _ in range(4))
         completer = Completer(self._journal, live, self._associations, complete.set, trigger.set)
+        intake = Intake(self._journal, self._spool, live, self._associations, completer.instance_kept)
+        self._receiver = Receiver(live, intake, self._associations, completer)
         steps = (
+            ("receive", self._receiver.step, threading.Event()),
             ("complete", completer.step, complete),
             ("trigger", Trigger(self._journal, self._airflow, places.data, follow.set).step, trigger),
             ("follow", Follower(self._journal, self._airflow).step, follow),
             ("deliver", Deliverer(self._journal, live, places.data).step, deliver),
         )
         self._workers = [Worker(name, step, bell, self._on_death) for name, step, bell in steps]
-        intake = Intake(self._journal, spool, live, self._associations, completer.instance_kept)
-        self._receiver = Receiver(live, intake, self._associations, completer)
         requests = Requests(self._journal, live, places.data, trigger.set, deliver.set)
         self._api = _ApiServer(
             uvicorn.Config(
@@ -118,6 +120,7 @@ class Service:
             worker.stop(_WORKER_PATIENCE)
         self._api.stop()
         self._airflow.close()
+        self._spool.close()
         self._journal.close()
         if self._places.ready_file is not None:
             self._places.ready_file.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from dicom_listener.dataset import plane
 
 @dataclass(frozen=True)
 class Group:
-    """A group as the journal has it; `newest` is the row of its newest instance."""
+    """A group as the journal has it; `newest` is the row of the newest instance that counts."""
 
     id: int
     ae_title: str
@@ -27,7 +27,6 @@ class Group:
     reason: str
     generation: int
     instances: int
-    first_instance: float
     last_instance: float
     newest: int
 
@@ -49,36 +48,43 @@ class Start:
     destination: str | None
 
 
-def receiving_groups(database: sqlite3.Connection) -> list[Group]:
-    """Groups whose decision is still to come, oldest first."""
-    rows = database.execute("SELECT * FROM groups WHERE state = ? ORDER BY first_instance", (SeriesState.RECEIVING,))
-    return [Group(**row) for row in rows]
+_GROUP = """
+SELECT g.id, g.ae_title, g.level, g.value, g.study_uid, g.series_uid, g.calling_ae, g.state, g.reason, g.generation,
+  count(i.id) AS instances, coalesce(max(i.received), 0.0) AS last_instance, coalesce(max(i.id), 0) AS newest
+FROM groups g LEFT JOIN series s ON s.group_id = g.id LEFT JOIN instances i ON i.series_id = s.id AND i.status = 'kept'
+"""
+_KEPT_OF_GROUP = "instances i JOIN series s ON s.id = i.series_id WHERE s.group_id = ? AND i.status = 'kept'"
+
+
+def receiving_groups(database: sqlite3.Connection) -> list[int]:
+    """Groups whose decision is still to come."""
+    return [
+        int(row["id"]) for row in database.execute("SELECT id FROM groups WHERE state = ?", (SeriesState.RECEIVING,))
+    ]
 
 
 def get_group(database: sqlite3.Connection, group_id: int) -> Group:
     """A group by its row."""
-    return Group(**database.execute("SELECT * FROM groups WHERE id = ?", (group_id,)).fetchone())
+    return Group(**database.execute(f"{_GROUP} WHERE g.id = ? GROUP BY g.id", (group_id,)).fetchone())
 
 
 def find_group(database: sqlite3.Connection, ae_title: str, value: str) -> Group | None:
     """A group by its value: the Series (or Study) Instance UID."""
-    row = database.execute("SELECT * FROM groups WHERE ae_title = ? AND value = ?", (ae_title, value)).fetchone()
+    row = database.execute(f"{_GROUP} WHERE g.ae_title = ? AND g.value = ? GROUP BY g.id", (ae_title, value)).fetchone()
     return None if row is None else Group(**row)
 
 
 def slices(database: sqlite3.Connection, group_id: int) -> list[Slice]:
     """Where the instances of a group lie."""
-    rows = database.execute(
-        "SELECT number, position, orientation FROM instances WHERE group_id = ? AND status = 'kept'", (group_id,)
-    )
+    rows = database.execute(f"SELECT i.number, i.position, i.orientation FROM {_KEPT_OF_GROUP}", (group_id,))
     return [Slice(**row) for row in rows]
 
 
 def facts(database: sqlite3.Connection, group_id: int) -> dict[str, FactValue]:
     """Allow-listed attributes of a group: nothing that identifies."""
     row = database.execute(
-        "SELECT count(*) AS instances, min(modality) AS modality, max(modality) AS other, max(body_part) AS body_part "
-        "FROM instances WHERE group_id = ? AND status = 'kept'",
+        "SELECT count(*) AS instances, min(i.modality) AS modality, max(i.modality) AS other, "
+        f"max(i.body_part) AS body_part FROM {_KEPT_OF_GROUP}",
         (group_id,),
     ).fetchone()
     found: dict[str, FactValue] = {"instances": int(row["instances"])}
@@ -88,9 +94,7 @@ def facts(database: sqlite3.Connection, group_id: int) -> dict[str, FactValue]:
         found["body_part"] = row["body_part"]
     planes = {
         plane(row["orientation"])
-        for row in database.execute(
-            "SELECT DISTINCT orientation FROM instances WHERE group_id = ? AND status = 'kept'", (group_id,)
-        )
+        for row in database.execute(f"SELECT DISTINCT i.orientation FROM {_KEPT_OF_GROUP}", (group_id,))
         if row["orientation"]
     }
     if len(planes) == 1:
@@ -107,12 +111,9 @@ def decide_group(
     now: float,
 ) -> bool:
     """Store a decision and its evidence; False when the group changed since `group` was read."""
-    changed = database.execute(
-        "UPDATE groups SET state = ?, reason = ? WHERE id = ? AND newest = ? AND generation = ? AND state = ?",
-        (state, reason, group.id, group.newest, group.generation, group.state),
-    ).rowcount
-    if changed == 0:
+    if get_group(database, group.id) != group:
         return False
+    database.execute("UPDATE groups SET state = ?, reason = ? WHERE id = ?", (state, reason, group.id))
     database.execute(
         "INSERT INTO decisions (group_id, generation, decided, state, reason, evidence) VALUES (?, ?, ?, ?, ?, ?)",
         (group.id, group.generation, now, state, reason, json.dumps(evidence, sort_keys=True)),

@@ -23,7 +23,8 @@ class Arrival:
     """One instance that lies in the spool, synced, and waits for its row.
 
     Attributes:
-        path: relative to the spool.
+        path: relative to the spool; `size` is the file's, bytes.
+        first_of_association: the association may not have a row yet.
         level, group: what it is grouped by, and the value.
         position: of the slice along its normal, mm; `orientation` is the six direction cosines as text.
         late: what the AE title does with an instance after the decision: new-generation, attach or aside.
@@ -33,6 +34,7 @@ class Arrival:
     calling_ae: str
     address: str
     association: str
+    first_of_association: bool
     opened: float
     received: float
     sop_uid: str
@@ -77,8 +79,8 @@ def find_conflicts(database: sqlite3.Connection, ae_title: str, sop_uid: str) ->
 def record_instance(database: sqlite3.Connection, arrival: Arrival) -> Recorded:
     """Record an instance whose UID was not seen before; when it was after all, record nothing and name the other."""
     existing = database.execute(
-        "SELECT path, group_id FROM instances "
-        "WHERE sop_uid = ? AND ae_title = ? AND status NOT IN ('conflict', 'replaced')",
+        "SELECT i.path, s.group_id FROM instances i JOIN series s ON s.id = i.series_id "
+        "WHERE i.sop_uid = ? AND i.ae_title = ? AND i.status NOT IN ('conflict', 'replaced')",
         (arrival.sop_uid, arrival.ae_title),
     ).fetchone()
     if existing is not None:
@@ -92,18 +94,15 @@ def record_instance(database: sqlite3.Connection, arrival: Arrival) -> Recorded:
 
 def record_conflict(database: sqlite3.Connection, arrival: Arrival) -> Recorded:
     """Record other content under a UID that is there already; it is shown, and part of no run."""
-    return _record_apart(database, arrival, Status.CONFLICT, "")
+    return _record_apart(database, arrival, Status.CONFLICT, "only other contents of UIDs that are in other series")
 
 
 def record_replacement(database: sqlite3.Connection, arrival: Arrival) -> Recorded:
     """Record content that takes the place of what came earlier under the same UID."""
-    replaced = database.execute(
-        "UPDATE instances SET status = 'replaced' "
-        "WHERE sop_uid = ? AND ae_title = ? AND status IN ('kept', 'aside') RETURNING group_id",
+    database.execute(
+        "UPDATE instances SET status = 'replaced' WHERE sop_uid = ? AND ae_title = ? AND status IN ('kept', 'aside')",
         (arrival.sop_uid, arrival.ae_title),
-    ).fetchall()
-    for row in replaced:
-        database.execute("UPDATE groups SET instances = instances - 1 WHERE id = ?", (row["group_id"],))
+    )
     return record_instance(database, arrival)
 
 
@@ -126,49 +125,65 @@ def _is_own(database: sqlite3.Connection, sop_uid: str) -> bool:
     return database.execute("SELECT 1 FROM sent_instances WHERE sop_uid = ? LIMIT 1", (sop_uid,)).fetchone() is not None
 
 
-def _find_group(database: sqlite3.Connection, arrival: Arrival) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = database.execute(
-        "SELECT id, state, generation, instances FROM groups WHERE ae_title = ? AND level = ? AND value = ?",
-        (arrival.ae_title, arrival.level, arrival.group),
+@dataclass(frozen=True)
+class _Place:
+    """Where an arrival belongs."""
+
+    group_id: int
+    series_id: int
+    state: str
+    generation: int
+
+
+def _find_place(database: sqlite3.Connection, arrival: Arrival, state: SeriesState, reason: str) -> _Place:
+    """The group and series of an arrival; a group that is not there yet is made in `state`."""
+    row = database.execute(
+        "SELECT g.id, g.state, g.generation, s.id AS series_id FROM groups g "
+        "LEFT JOIN series s ON s.group_id = g.id AND s.series_uid = ? "
+        "WHERE g.ae_title = ? AND g.level = ? AND g.value = ?",
+        (arrival.series_uid, arrival.ae_title, arrival.level, arrival.group),
     ).fetchone()
-    return row
+    if row is None:
+        group_id = _new_group(database, arrival, state, reason)
+        return _Place(group_id, _new_series(database, arrival, group_id), state, 1)
+    series_id = row["series_id"] or _new_series(database, arrival, row["id"])
+    return _Place(row["id"], series_id, row["state"], row["generation"])
 
 
 def _record_apart(database: sqlite3.Connection, arrival: Arrival, status: Status, reason: str) -> Recorded:
     """Record an instance that is shown with its group, and moves it nowhere."""
-    group = _find_group(database, arrival)
-    group_id = _new_group(database, arrival, SeriesState.DISCARDED, reason) if group is None else int(group["id"])
-    _insert(database, arrival, status, group_id, None)
-    database.execute("UPDATE groups SET last_instance = ? WHERE id = ?", (arrival.received, group_id))
-    return Recorded(status, group_id)
+    place = _find_place(database, arrival, SeriesState.DISCARDED, reason)
+    _insert(database, arrival, status, place.series_id, None)
+    return Recorded(status, place.group_id)
 
 
 def _record_in_group(database: sqlite3.Connection, arrival: Arrival) -> Recorded:
-    group = _find_group(database, arrival)
-    if group is None:
-        group_id, generation, decided = _new_group(database, arrival, SeriesState.RECEIVING, ""), 1, False
-    else:
-        group_id, generation = int(group["id"]), int(group["generation"])
-        decided = group["instances"] > 0 and group["state"] in (SeriesState.COMPLETE, SeriesState.DISCARDED)
-    if decided and arrival.late == "aside":
-        return _record_apart(database, arrival, Status.ASIDE, "")
-    reopened = not decided or arrival.late == "new-generation"
-    generation += decided and reopened
-    newest = _insert(database, arrival, Status.KEPT, group_id, generation)
-    database.execute(
-        "UPDATE groups SET instances = instances + 1, last_instance = ?, newest = ?, generation = ?, calling_ae = ? "
-        "WHERE id = ?",
-        (arrival.received, newest, generation, arrival.calling_ae, group_id),
-    )
-    if reopened:
-        database.execute("UPDATE groups SET state = ?, reason = '' WHERE id = ?", (SeriesState.RECEIVING, group_id))
-    return Recorded(Status.KEPT, group_id)
+    place = _find_place(database, arrival, SeriesState.RECEIVING, "")
+    generation = place.generation
+    if place.state != SeriesState.RECEIVING:
+        late = place.state != SeriesState.HELD and _has_kept(database, place.group_id)
+        if late and arrival.late == "aside":
+            return _record_apart(database, arrival, Status.ASIDE, "")
+        if not late or arrival.late == "new-generation":
+            generation += late
+            database.execute(
+                "UPDATE groups SET state = ?, reason = '', generation = ? WHERE id = ?",
+                (SeriesState.RECEIVING, generation, place.group_id),
+            )
+    _insert(database, arrival, Status.KEPT, place.series_id, generation)
+    return Recorded(Status.KEPT, place.group_id)
+
+
+def _has_kept(database: sqlite3.Connection, group_id: int) -> bool:
+    """Whether anything of a group was ever part of it: what was only ignored or our own makes nothing late."""
+    query = "SELECT 1 FROM instances i JOIN series s ON s.id = i.series_id WHERE s.group_id = ? AND i.generation > 0"
+    return database.execute(query, (group_id,)).fetchone() is not None
 
 
 def _new_group(database: sqlite3.Connection, arrival: Arrival, state: SeriesState, reason: str) -> int:
     cursor = database.execute(
-        "INSERT INTO groups (ae_title, level, value, study_uid, series_uid, calling_ae, state, reason, generation, "
-        "instances, first_instance, last_instance, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, 0)",
+        "INSERT INTO groups (ae_title, level, value, study_uid, series_uid, calling_ae, state, reason, generation) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)",
         (
             arrival.ae_title,
             arrival.level,
@@ -178,37 +193,42 @@ def _new_group(database: sqlite3.Connection, arrival: Arrival, state: SeriesStat
             arrival.calling_ae,
             state,
             reason,
-            arrival.received,
-            arrival.received,
         ),
     )
     return int(cursor.lastrowid or 0)
 
 
-def _insert(
-    database: sqlite3.Connection, arrival: Arrival, status: Status, group_id: int, generation: int | None
-) -> int:
-    database.execute(
-        "INSERT OR IGNORE INTO associations (id, called_ae, calling_ae, address, opened) VALUES (?, ?, ?, ?, ?)",
-        (arrival.association, arrival.ae_title, arrival.calling_ae, arrival.address, arrival.opened),
-    )
+def _new_series(database: sqlite3.Connection, arrival: Arrival, group_id: int) -> int:
     cursor = database.execute(
-        "INSERT INTO instances (ae_title, sop_uid, sop_class, series_uid, study_uid, transfer_syntax, path, size, "
-        "association, received, status, group_id, generation, number, position, orientation, modality, body_part) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO series (group_id, series_uid, study_uid) VALUES (?, ?, ?)",
+        (group_id, arrival.series_uid, arrival.study_uid),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def _insert(
+    database: sqlite3.Connection, arrival: Arrival, status: Status, series_id: int, generation: int | None
+) -> None:
+    if arrival.first_of_association:
+        database.execute(
+            "INSERT OR IGNORE INTO associations (id, called_ae, calling_ae, address, opened) VALUES (?, ?, ?, ?, ?)",
+            (arrival.association, arrival.ae_title, arrival.calling_ae, arrival.address, arrival.opened),
+        )
+    database.execute(
+        "INSERT INTO instances (series_id, ae_title, sop_uid, sop_class, transfer_syntax, path, size, association, "
+        "received, status, generation, number, position, orientation, modality, body_part) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
+            series_id,
             arrival.ae_title,
             arrival.sop_uid,
             arrival.sop_class,
-            arrival.series_uid,
-            arrival.study_uid,
             arrival.transfer_syntax,
             arrival.path,
             arrival.size,
             arrival.association,
             arrival.received,
             status,
-            group_id,
             generation,
             arrival.number,
             arrival.position,
@@ -217,4 +237,3 @@ def _insert(
             arrival.body_part,
         ),
     )
-    return int(cursor.lastrowid or 0)

@@ -71,9 +71,10 @@ def runs_in(database: sqlite3.Connection, states: Sequence[RunState]) -> list[Ru
 def run_instances(database: sqlite3.Connection, run: Run) -> list[RunInstance]:
     """The input of a run: of each SOP Instance UID the content that was there when the run was decided."""
     rows = database.execute(
-        "SELECT i.sop_uid, i.sop_class, i.series_uid, i.study_uid, i.path, i.size, a.calling_ae, a.address "
-        "FROM instances i JOIN associations a ON a.id = i.association WHERE i.id IN (SELECT max(id) FROM instances "
-        "WHERE group_id = ? AND id <= ? AND status IN ('kept', 'replaced') GROUP BY sop_uid) ORDER BY i.id",
+        "SELECT i.sop_uid, i.sop_class, s.series_uid, s.study_uid, i.path, i.size, a.calling_ae, a.address "
+        "FROM instances i JOIN series s ON s.id = i.series_id JOIN associations a ON a.id = i.association "
+        "WHERE i.id IN (SELECT max(i.id) FROM instances i JOIN series s ON s.id = i.series_id "
+        "WHERE s.group_id = ? AND i.id <= ? AND i.status IN ('kept', 'replaced') GROUP BY i.sop_uid) ORDER BY i.id",
         (run.group_id, run.newest),
     )
     return [RunInstance(**row) for row in rows]

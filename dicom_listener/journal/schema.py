@@ -29,29 +29,32 @@ CREATE TABLE groups (
   state TEXT NOT NULL,
   reason TEXT NOT NULL,
   generation INTEGER NOT NULL,
-  instances INTEGER NOT NULL,
-  first_instance REAL NOT NULL,
-  last_instance REAL NOT NULL,
-  newest INTEGER NOT NULL,
   UNIQUE (ae_title, level, value)
 ) STRICT;
 CREATE INDEX groups_by_state ON groups (state);
-CREATE INDEX groups_by_time ON groups (last_instance);
+
+CREATE TABLE series (
+  id INTEGER PRIMARY KEY,
+  group_id INTEGER NOT NULL REFERENCES groups (id),
+  series_uid TEXT NOT NULL,
+  study_uid TEXT NOT NULL,
+  UNIQUE (group_id, series_uid)
+) STRICT;
+CREATE INDEX series_by_uid ON series (series_uid);
+CREATE INDEX series_by_study ON series (study_uid);
 
 CREATE TABLE instances (
   id INTEGER PRIMARY KEY,
+  series_id INTEGER NOT NULL REFERENCES series (id),
   ae_title TEXT NOT NULL,
   sop_uid TEXT NOT NULL,
   sop_class TEXT NOT NULL,
-  series_uid TEXT NOT NULL,
-  study_uid TEXT NOT NULL,
   transfer_syntax TEXT NOT NULL,
-  path TEXT NOT NULL UNIQUE,
+  path TEXT NOT NULL,
   size INTEGER NOT NULL,
   association TEXT NOT NULL REFERENCES associations (id),
   received REAL NOT NULL,
   status TEXT NOT NULL,
-  group_id INTEGER NOT NULL REFERENCES groups (id),
   generation INTEGER,
   number INTEGER,
   position REAL,
@@ -59,11 +62,9 @@ CREATE TABLE instances (
   modality TEXT,
   body_part TEXT
 ) STRICT;
-CREATE INDEX instances_by_uid ON instances (sop_uid, ae_title);
-CREATE INDEX instances_by_group ON instances (group_id);
-CREATE INDEX instances_by_series ON instances (series_uid);
-CREATE UNIQUE INDEX one_kept_instance ON instances (ae_title, sop_uid)
-  WHERE status IN ('kept', 'aside', 'ignored', 'own');
+CREATE INDEX instances_by_series ON instances (series_id);
+CREATE UNIQUE INDEX one_that_counts ON instances (sop_uid, ae_title) WHERE status NOT IN ('conflict', 'replaced');
+CREATE INDEX others_of_a_uid ON instances (sop_uid, ae_title) WHERE status IN ('conflict', 'replaced');
 
 CREATE TABLE decisions (
   group_id INTEGER NOT NULL REFERENCES groups (id),

@@ -27,19 +27,18 @@ class SeriesRow:
 
 
 _SERIES = """
-SELECT i.series_uid, i.study_uid, i.ae_title, g.id AS group_id, g.calling_ae, g.state, g.reason, g.generation,
+SELECT s.series_uid, s.study_uid, g.ae_title, g.id AS group_id, g.calling_ae, g.state, g.reason, g.generation,
   sum(i.status = 'kept') AS instances, sum(i.status = 'conflict') AS conflicts, sum(i.status = 'aside') AS aside,
   min(i.received) AS first_instance, max(i.received) AS last_instance
-FROM instances i JOIN groups g ON g.id = i.group_id
+FROM groups g JOIN series s ON s.group_id = g.id JOIN instances i ON i.series_id = s.id
 """
 
 
 def list_series(database: sqlite3.Connection, limit: int) -> list[SeriesRow]:
-    """Series of the groups that were last sent to, newest first."""
+    """The series that came last, newest first."""
     rows = database.execute(
-        f"{_SERIES} WHERE g.id IN (SELECT id FROM groups ORDER BY last_instance DESC LIMIT ?) "
-        "GROUP BY i.series_uid, i.ae_title, g.id ORDER BY last_instance DESC LIMIT ?",
-        (limit, limit),
+        f"{_SERIES} WHERE s.id IN (SELECT id FROM series ORDER BY id DESC LIMIT ?) GROUP BY s.id ORDER BY s.id DESC",
+        (limit,),
     ).fetchall()
     return [_series(database, row) for row in rows]
 
@@ -47,8 +46,8 @@ def list_series(database: sqlite3.Connection, limit: int) -> list[SeriesRow]:
 def find_series(database: sqlite3.Connection, series_uid: str, ae_title: str | None) -> SeriesRow | None:
     """A series; the one last sent to where several AE titles have it and none is named."""
     row = database.execute(
-        f"{_SERIES} WHERE i.series_uid = ? AND (? IS NULL OR i.ae_title = ?) "
-        "GROUP BY i.series_uid, i.ae_title, g.id ORDER BY last_instance DESC LIMIT 1",
+        f"{_SERIES} WHERE s.series_uid = ? AND (? IS NULL OR g.ae_title = ?) "
+        "GROUP BY s.id ORDER BY last_instance DESC LIMIT 1",
         (series_uid, ae_title, ae_title),
     ).fetchone()
     return None if row is None else _series(database, row)

@@ -46,6 +46,7 @@ class Desk:
             calling_ae="PACS",
             address="127.0.0.1",
             association="a-1",
+            first_of_association=True,
             opened=1.0,
             received=2.0,
             sop_uid=f"{series}.1",

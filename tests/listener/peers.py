@@ -150,7 +150,7 @@ def configuration(airflow_url: str, pacs_port: int, **changes: Any) -> dict[str,
                 "port": 0,
                 "ae-titles": changes.pop("ae_titles", [{"ae-title": "CT_AI", "timeout": 2}]),
                 "reject-unknown-sources": True,
-                "sources": [{"host-ip": "127.0.0.1", "ae-title": "PACS"}],
+                "sources": changes.pop("sources", [{"host-ip": "127.0.0.1", "ae-title": "PACS"}]),
             },
             "scu": {
                 "ae-title": "ClaraSCU",
@@ -203,6 +203,11 @@ class Listener:
         if self.service is not None:
             self.service.close()
             self.service = None
+
+    def stored(self) -> list[Dataset]:
+        """What lies in the spool."""
+        files = sorted((self.data / "spool").rglob("*.dcm"))
+        return [dcmread(file) for file in files if file.stat().st_size]
 
     def _read_ready_file(self) -> None:
         facts = json.loads((self.folder / "ready.json").read_text())

@@ -28,6 +28,7 @@ ARRIVAL = Arrival(
     calling_ae="PACS",
     address="127.0.0.1",
     association="a-1",
+    first_of_association=True,
     opened=1.0,
     received=2.0,
     sop_uid="1.1",
@@ -98,12 +99,12 @@ def test_a_change_that_fails_undoes_itself_alone(journal):
     record(journal, arrival(1))
 
     def broken(database):
-        database.execute("UPDATE groups SET instances = 99")
+        database.execute("UPDATE groups SET generation = 99")
         raise Conflict("no")
 
     with pytest.raises(Conflict):
         journal.write(broken)
-    assert journal.read(partial(get_group, group_id=1)).instances == 1
+    assert journal.read(partial(get_group, group_id=1)).generation == 1
 
 
 def test_a_folder_that_cannot_be_synced_fails_the_write(journal, tmp_path):

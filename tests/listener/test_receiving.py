@@ -12,9 +12,22 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 from pynetdicom import AE
+from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu import P_DATA_TF
 
 from tests.listener.peers import make_instance, make_series, new_series, send, wait_for
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "pynetdicom"])
+def make_listener(request, make_listener):
+    """Everything here holds on the fast path and without it."""
+
+    def make(**changes):
+        network = {"host": "127.0.0.1", "drain": 3, **changes.pop("network", {}), "fast-path": request.param}
+        return make_listener(network=network, **changes)
+
+    return make
 
 
 def raw_store(listener, content: bytes, sop_class: str = CTImageStorage, sop_uid: str = "1.2.3.4.5") -> int:
@@ -42,10 +55,6 @@ def encoded(dataset: Dataset) -> bytes:
     return content[144 + length :]
 
 
-def files(listener) -> list[str]:
-    return sorted(path.name for path in (listener.data / "spool").rglob("*.dcm"))
-
-
 def settled(listener, series: str, state: str):
     return wait_for(
         lambda: next((row for row in listener.series() if row["series_uid"] == series and row["state"] == state), None)
@@ -55,7 +64,7 @@ def settled(listener, series: str, state: str):
 def test_bytes_that_are_no_dicom_are_refused_and_the_next_instance_is_taken(make_listener):
     listener = make_listener()
     assert raw_store(listener, b"this is a letter to the radiologist, not an image") == 0xC000
-    assert files(listener) == []
+    assert listener.stored() == []
     assert send(listener, make_series(2)) == [0, 0]
 
 
@@ -65,7 +74,7 @@ def test_a_data_set_that_is_not_what_the_command_says_is_refused(make_listener):
     assert raw_store(listener, encoded(instance), sop_uid="9.9") == 0xC000
     instance.SOPClassUID = SecondaryCaptureImageStorage
     assert raw_store(listener, encoded(instance)) == 0xA900
-    assert files(listener) == []
+    assert listener.stored() == []
 
 
 def test_the_same_content_collapses(make_listener, airflow):
@@ -75,10 +84,19 @@ def test_the_same_content_collapses(make_listener, airflow):
     wait_for(lambda: airflow.runs)
     assert send(listener, series) == [0, 0, 0]
     time.sleep(0.5)
-    assert len(files(listener)) == 3
+    assert len(listener.stored()) == 3
     (row,) = listener.series()
     assert (row["state"], row["instances"], row["conflicts"], row["generation"]) == ("complete", 3, 0, 1)
     assert len(airflow.posts) == 1
+
+
+def test_the_same_content_from_another_sender_collapses_too(make_listener):
+    sources = [{"host-ip": "127.0.0.1", "ae-title": title} for title in ("PACS", "CT1")]
+    listener = make_listener(sources=sources)
+    series = make_series(2)
+    assert send(listener, series) == send(listener, series, calling="CT1") == [0, 0]
+    (row,) = listener.series()
+    assert (row["instances"], row["conflicts"], len(listener.stored())) == (2, 0, 2)
 
 
 def test_other_content_under_the_same_uid_is_kept_as_a_conflict_and_shown(make_listener, airflow):
@@ -88,7 +106,7 @@ def test_other_content_under_the_same_uid_is_kept_as_a_conflict_and_shown(make_l
     assert send(listener, [first, make_instance(series, 2), other, other]) == [0, 0, 0, 0]
     row = settled(listener, series, "complete")
     assert (row["instances"], row["conflicts"]) == (2, 1)
-    contents = {dcmread(path).PixelData[0] for path in (listener.data / "spool").rglob(f"{series}.1_*.dcm")}
+    contents = {item.PixelData[0] for item in listener.stored() if item.SOPInstanceUID == f"{series}.1"}
     assert contents == {1, 2}
     run_id = wait_for(lambda: next(iter(airflow.runs), None))
     received = listener.data / "payloads" / run_id / "received" / series / f"{series}.1.dcm"
@@ -120,7 +138,7 @@ def test_the_same_instance_on_eight_associations_at_once_is_one_instance(make_li
         thread.join()
     assert statuses == [0] * 8
     (row,) = listener.series()
-    assert (row["instances"], row["conflicts"], len(files(listener))) == (1, 0, 1)
+    assert (row["instances"], row["conflicts"], len(listener.stored())) == (1, 0, 1)
 
 
 def test_late_instances_make_a_second_generation_of_everything(make_listener, airflow):
@@ -230,14 +248,14 @@ def test_ignored_sop_classes_are_kept_and_start_nothing(make_listener, airflow):
     assert send(listener, [capture]) == [0]
     row = settled(listener, capture.SeriesInstanceUID, "discarded")
     assert row["reason"] == "only SOP classes that the AE title ignores"
-    assert len(files(listener)) == 1
+    assert len(listener.stored()) == 1
     assert airflow.runs == {}
 
 
 def test_below_the_low_water_mark_instances_are_refused_in_time(make_listener):
     listener = make_listener(storage={"min-free-percent": 0, "min-free-gb": 10**9})
     assert send(listener, make_series(1)) == [0xA700]
-    assert files(listener) == []
+    assert listener.stored() == []
 
 
 def test_a_disk_that_does_not_take_it_is_out_of_resources_and_leaves_nothing(make_listener, monkeypatch):
@@ -247,15 +265,15 @@ def test_a_disk_that_does_not_take_it_is_out_of_resources_and_leaves_nothing(mak
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("dicom_listener.spool.os.fsync", full)
+        patch.setattr("dicom_listener.spool.os.fdatasync", full)
         assert send(listener, make_series(1)) == [0xA700]
-    assert files(listener) == []
+    assert listener.stored() == []
     assert listener.series() == []
     assert send(listener, make_series(1)) == [0]
 
 
 def test_limits_of_associations_are_transient_rejections(make_listener):
-    listener = make_listener(network={"host": "127.0.0.1", "max-associations-per-source": 1, "drain": 1})
+    listener = make_listener(network={"max-associations-per-source": 1, "drain": 1})
     entity = AE("PACS")
     entity.add_requested_context(CTImageStorage)
     first = entity.associate("127.0.0.1", listener.dicom_port, ae_title="CT_AI")
@@ -295,7 +313,87 @@ def test_storescu_with_many_transfer_syntaxes_is_stored_as_sent(make_listener, t
         subprocess.run(["dcmodify", "-nb", "-imt", "-m", f"SOPInstanceUID={uid}", str(file)], check=True)
         command = ["storescu", "-aet", "PACS", "-aec", "CT_AI", proposal, "127.0.0.1", port, str(file)]
         subprocess.run(command, check=True)
-        (stored,) = (listener.data / "spool").rglob(f"{uid}_*.dcm")
-        read = dcmread(stored)
+        (read,) = (item for item in listener.stored() if item.SOPInstanceUID == uid)
         assert read.file_meta.TransferSyntaxUID == syntax
         assert read.PatientID == instance.PatientID
+
+
+def connect(listener):
+    """An association whose socket the test uses itself."""
+    entity = AE("PACS")
+    entity.add_requested_context(CTImageStorage, "1.2.840.10008.1.2.1")
+    association = entity.associate("127.0.0.1", listener.dicom_port, ae_title="CT_AI")
+    assert association.is_established
+    association._reactor_checkpoint.clear()
+    association.dul.kill_dul()
+    association.dul.join()
+    return association.dul.socket.socket
+
+
+def begin_instance(peer: socket.socket, share: float = 0.5) -> None:
+    """Send a C-STORE request and a part of its data set."""
+    instance = make_instance(new_series(), 1)
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 2
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CTImageStorage, instance.SOPInstanceUID
+    content = encoded(instance)
+    request.DataSet = BytesIO(content)
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    stream = b"".join(P_DATA_TF(primitive).encode() for primitive in message.encode_msg(1, 16384))
+    peer.sendall(stream[: len(stream) - int(len(content) * (1 - share))])
+
+
+@pytest.mark.parametrize("how", ["abort", "close", "reset"])
+def test_a_sender_that_breaks_off_mid_instance_leaves_nothing(make_listener, airflow, how):
+    listener = make_listener(ae_titles=[{"ae-title": "CT_AI", "timeout": 1}])
+    peer = connect(listener)
+    begin_instance(peer)
+    time.sleep(0.2)
+    if how == "abort":
+        peer.sendall(b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00")
+    elif how == "reset":
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    wait_for(lambda: listener.service._associations.count() == 0)
+    wait_for(lambda: listener.stored() == [])
+    assert listener.series() == []
+    assert send(listener, make_series(2)) == [0, 0]
+
+
+def test_a_silent_sender_is_aborted(make_listener):
+    listener = make_listener(network={"network-timeout": 1})
+    peer = connect(listener)
+    begin_instance(peer)
+    peer.settimeout(10)
+    assert peer.recv(100)[:1] in (b"\x07", b"")
+    wait_for(lambda: listener.service._associations.count() == 0)
+    peer.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore:End of file reached")
+@pytest.mark.parametrize(
+    "pdu",
+    [
+        b"\x01\x00\x00\x00\x00\x04abcd",
+        b"\x09\x00\x00\x00\x00\x04abcd",
+        b"\x04\x00\x00\x00\x00\x06\x00\x00\x00\x02\x63\x03",
+        b"\x04\x00\x00\x00\x00\x06\x00\x00\xff\xff\x01\x03",
+        b"\x04\x00\x00\x00\x00\x0e\x00\x00\x00\x0a\x01\x03\x00\x00\x00\x01\xff\xff\xff\xff",
+    ],
+    ids=["unexpected", "unknown", "context", "too long", "command"],
+)
+def test_a_sender_that_breaks_the_protocol_is_aborted_and_disturbs_nobody(make_listener, pdu):
+    listener = make_listener()
+    other = connect(listener)
+    peer = connect(listener)
+    peer.sendall(pdu)
+    peer.settimeout(10)
+    assert peer.recv(100)[:1] in (b"\x07", b"")
+    peer.close()
+    other.sendall(b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00")
+    assert other.recv(100)[:1] == b"\x06"
+    other.close()
+    wait_for(lambda: listener.service._associations.count() == 0)
+    assert send(listener, make_series(2)) == [0, 0]
