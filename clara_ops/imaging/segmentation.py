@@ -85,7 +85,7 @@ def _segment_numbers(labels: npt.NDArray[Any], table: LabelTable) -> npt.NDArray
 def _segment(number: int, label: Label, table: LabelTable, source: SourceMap) -> SegmentDescription:
     return SegmentDescription(
         segment_number=number,
-        segment_label=label.name[:64],
+        segment_label=label.name,
         segmented_property_category=concept(label.category),
         segmented_property_type=concept(label.type),
         algorithm_type="AUTOMATIC",

@@ -109,7 +109,7 @@ def _roi(roi: _Roi, table: LabelTable, frame_of_reference: str, segmentation: Da
     item = Dataset()
     item.ROINumber = roi.number
     item.ReferencedFrameOfReferenceUID = frame_of_reference
-    item.ROIName = roi.label.name[:64]
+    item.ROIName = roi.label.name
     item.ROIGenerationAlgorithm = "AUTOMATIC"
     item.ROIGenerationDescription = f"{table.algorithm_name} {table.algorithm_version}"[:64]
     item.ROIDerivationAlgorithmIdentificationSequence = algorithm(table)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
+import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
 from clara_ops.contract.documents import read_document
@@ -104,11 +105,11 @@ def _read_result(path: Path, dicom: Path | None, manifest: Manifest | None) -> _
     table = read_label_table(path)
     source = _source_of(path, dicom)
     image = read_volume(path)
+    if table:
+        check_labels(sitk.GetArrayViewFromImage(image), table, path)
     voxels, difference = fit_to_source(image, source.map, nearest=table is not None, where=str(path))
     if difference:
         logger.warning("%s: resampled onto the grid of its source: %s", path.name, difference)
-    if table:
-        check_labels(voxels, table, path)
     content_date, content_time = _content_moment(manifest, source.header)
     digest = hashlib.sha256(voxels.data)
     digest.update(repr(table).encode())

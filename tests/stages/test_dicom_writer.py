@@ -143,6 +143,13 @@ def test_a_value_that_the_table_does_not_explain_is_refused(case: Case) -> None:
         case.write(labels)
 
 
+def test_an_unexplained_value_is_refused_even_where_the_source_has_no_voxel(case: Case) -> None:
+    labels = sitk.ConstantPad(label_image(case.image), (0, 0, 0), (2, 0, 0), 0)
+    labels[13, 0, 0] = 5
+    with pytest.raises(LabelError, match="holds value 5"):
+        case.write(labels)
+
+
 def test_labels_that_are_no_whole_numbers_are_refused(case: Case) -> None:
     with pytest.raises(LabelError, match="float32"):
         case.write(sitk.Cast(label_image(case.image), sitk.sitkFloat32))

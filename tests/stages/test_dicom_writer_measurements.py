@@ -109,11 +109,11 @@ def test_the_algorithm_observed_and_nobody_has_verified(case: Case) -> None:
 @pytest.mark.e2e
 def test_dcmqi_and_dcmtk_read_the_same_measurements(case: Case, tmp_path: Path) -> None:
     report, segmentation = report_of(case)
-    subprocess.run(
-        [Path(sys.executable).with_name("tid1500reader"), "--inputDICOM", report.filename, "--outputMetadata", tmp_path / "report.json"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    groups = json.loads((tmp_path / "report.json").read_text())["Measurements"]
+    reader = Path(sys.executable).with_name("tid1500reader")
+    answer = tmp_path / "report.json"
+    command = [reader, "--inputDICOM", report.filename, "--outputMetadata", answer]
+    subprocess.run(command, check=True, capture_output=True)
+    groups = json.loads(answer.read_text())["Measurements"]
     assert [group["TrackingIdentifier"] for group in groups] == ["Liver", "Left kidney", "Spleen"]
     for group, label in zip(groups, TABLE.labels, strict=True):
         assert group["segmentationSOPInstanceUID"] == segmentation.SOPInstanceUID
