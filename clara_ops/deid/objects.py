@@ -13,17 +13,18 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
 
-from clara_ops.deid import own_words, pixels
+from clara_ops.deid import pixels
 from clara_ops.deid.burned_in import Layout, known_blackening, may_hold_text
 from clara_ops.deid.engine import Treatment, deidentify
 from clara_ops.deid.errors import BrokenObject, ConflictingObjects
 from clara_ops.deid.leftovers import Leftover, LeftoverSearch, UncleanObject
 from clara_ops.deid.marks import PREAMBLE, mark
+from clara_ops.deid.own_words import TAGS, OwnWords, own_words
 from clara_ops.deid.private_attributes import AllowList
 from clara_ops.deid.profile import Option, Options
 from clara_ops.deid.pseudonyms import Subject, UidMap, identity_of
 from clara_ops.imaging.dicom_file import save_dicom
-from clara_ops.imaging.headers import UNREADABLE
+from clara_ops.imaging.raw_header import UNREADABLE
 
 _DICOM_ROOT = "1.2.840.10008."
 _VOICE = "1.2.840.10008.5.1.4.1.1.9.4."
@@ -75,15 +76,17 @@ def dicom_files(folder: Path) -> tuple[tuple[Path, ...], int]:
     return found, len(files) - len(found)
 
 
-def own_words_of(paths: Iterable[Path], *, with_uids: bool) -> own_words.OwnWords:
+def own_words_of(paths: Iterable[Path], *, with_uids: bool) -> OwnWords:
     """The own words of the patients of some DICOM files.
 
     Raises:
         BrokenObject: a file cannot be read.
     """
-    with _quiet():
-        datasets = (_read(path, stop_before_pixels=True, specific_tags=list(own_words.TAGS)) for path in paths)
-        return own_words.own_words(datasets, with_uids=with_uids)
+    words = OwnWords()
+    for path in paths:
+        with _quiet(), _named(path):
+            words |= own_words(_read(path, stop_before_pixels=True, specific_tags=list(TAGS)), with_uids=with_uids)
+    return words
 
 
 def deidentify_file(path: Path, folder: Path, job: Job) -> Outcome:
@@ -101,14 +104,8 @@ def deidentify_file(path: Path, folder: Path, job: Job) -> Outcome:
         BrokenObject: it cannot be read or written as a whole.
         ConflictingObjects: another object with its SOP Instance UID was written.
     """
-    with _quiet():
-        dataset = _read(path)
-        try:
-            return _deidentify(dataset, path, folder, job)
-        except (*UNREADABLE, RuntimeError) as error:
-            raise BrokenObject(
-                f"{path}: cannot be rewritten ({type(error).__name__}); send the instance again, or leave it out"
-            ) from error
+    with _quiet(), _named(path):
+        return _deidentify(_read(path), path, folder, job)
 
 
 def _deidentify(dataset: Dataset, path: Path, folder: Path, job: Job) -> Outcome:
@@ -127,7 +124,7 @@ def _deidentify(dataset: Dataset, path: Path, folder: Path, job: Job) -> Outcome
     own = job.search.own
     deidentify(dataset, Treatment(job.options, job.uids, subject, own, job.private, str(sop_class)))
     leftovers = job.search.search(dataset)
-    mark(dataset, _applied(job.options, dataset, clean_pixels=problem is None))
+    mark(dataset, _applied(job.options, dataset))
     _save(dataset, folder)
     job.written[uid] = path
     unclean = UncleanObject(uid, sop_class.name, problem, written=True) if problem else None
@@ -168,9 +165,9 @@ def _clean_pixels(dataset: Dataset, job: Job) -> tuple[str | None, bool]:
     return None, True
 
 
-def _applied(options: Options, dataset: Dataset, *, clean_pixels: bool) -> Options:
-    has_clean_pixels = clean_pixels and "PixelData" in dataset
-    return options if has_clean_pixels else options - {Option.CLEAN_PIXEL_DATA}
+def _applied(options: Options, dataset: Dataset) -> Options:
+    """Pixels are called clean where they were blackened, or where the object says that no text is burned in."""
+    return options if dataset.get("BurnedInAnnotation") == "NO" else options - {Option.CLEAN_PIXEL_DATA}
 
 
 def _save(dataset: Dataset, folder: Path) -> None:
@@ -190,28 +187,38 @@ def _check_duplicate(path: Path, first: Path) -> None:
 
 
 def _read(path: Path, **options: Any) -> Dataset:
-    try:
-        dataset = pydicom.dcmread(path, **options)
-        if not options and not (dataset.get("SOPClassUID") and dataset.get("SOPInstanceUID")):
-            raise ValueError("no SOP class or instance UID")
-    except UNREADABLE as error:
-        raise BrokenObject(
-            f"{path}: is no readable DICOM object ({type(error).__name__}); send it again, or leave it out"
-        ) from error
+    dataset = pydicom.dcmread(path, **options)
+    if not (dataset.get("SOPClassUID") and dataset.get("SOPInstanceUID")):
+        raise ValueError("no SOP Class UID or SOP Instance UID")
     return dataset
 
 
 def _is_dicom(path: Path) -> bool:
+    """Whether a file says that it is DICOM, broken or not, and no DICOMDIR."""
     with path.open("rb") as file:
         if file.read(132)[128:] != b"DICM":
             return False
-    with _quiet():
-        meta = pydicom.filereader.read_file_meta_info(path)
-    return bool(meta.get("MediaStorageSOPClassUID") != MediaStorageDirectoryStorage)
+    try:
+        with _quiet():
+            meta = pydicom.filereader.read_file_meta_info(path)
+            return bool(meta.get("MediaStorageSOPClassUID") != MediaStorageDirectoryStorage)
+    except UNREADABLE:
+        return True
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What pydicom raises on a damaged file names the file; its own words may hold values, and are not told."""
+    try:
+        yield
+    except (*UNREADABLE, RuntimeError) as error:
+        raise BrokenObject(
+            f"{path}: is no whole DICOM object ({type(error).__name__}); send the instance again, or leave it out"
+        ) from error
 
 
 @contextmanager

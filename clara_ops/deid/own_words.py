@@ -53,7 +53,7 @@ _NAMES_TO_USE = Tag(0x0010, 0x0011)
 _NAME_TO_USE = Tag(0x0010, 0x0012)
 
 _KEYWORDS = (*_NAMES, *_IDS, *_UIDS, *_HOLDERS, _DATE, _ADDRESS, _PHONES, _TELECOM)
-TAGS = (*map(Tag, _KEYWORDS), _NAMES_TO_USE)
+TAGS = (Tag("SOPClassUID"), *map(Tag, _KEYWORDS), _NAMES_TO_USE)
 """The attributes that have to be read of a dataset to learn its patient's own words."""
 
 SHORTEST_NAME = 3
@@ -97,6 +97,10 @@ class OwnWords:
     phones: frozenset[str] = frozenset()
     uids: frozenset[str] = frozenset()
 
+    def __or__(self, other: "OwnWords") -> "OwnWords":
+        unions = {field.name: getattr(self, field.name) | getattr(other, field.name) for field in fields(self)}
+        return OwnWords(**unions)
+
     def kinds_in(self, text: str) -> frozenset[Kind]:
         """What of the patients a text holds."""
         return frozenset(self._find(text))
@@ -131,16 +135,15 @@ class OwnWords:
         return any(f" {phrase} " in spaced for phrase in self.phrases)
 
 
-def own_words(datasets: Iterable[Dataset], *, with_uids: bool) -> OwnWords:
-    """The own words of the patients of some datasets.
+def own_words(dataset: Dataset, *, with_uids: bool) -> OwnWords:
+    """The own words of the patient of a dataset.
 
     Args:
-        datasets: with at least the attributes of `TAGS`.
+        dataset: with at least the attributes of `TAGS`.
         with_uids: whether instance UIDs are secret too.
     """
     found: dict[str, set[object]] = {field.name: set() for field in fields(OwnWords)}
-    for dataset in datasets:
-        _collect(dataset, found, with_uids)
+    _collect(dataset, found, with_uids)
     return OwnWords(**{name: frozenset(values) for name, values in found.items()})  # type: ignore[arg-type]
 
 

@@ -93,10 +93,13 @@ class UidMap:
     known: dict[str, str] = field(default_factory=dict)
 
     def replacement(self, original: str) -> str:
-        """The replacement of a UID, remembered."""
-        if original not in self.known:
-            self.known[original] = self.pseudonyms.uid(original)
-        return self.known[original]
+        """The replacement of a UID, remembered where it is another."""
+        if original in self.known:
+            return self.known[original]
+        replacement = self.pseudonyms.uid(original)
+        if replacement != original:
+            self.known[original] = replacement
+        return replacement
 
 
 def identity_of(dataset: Dataset) -> str:

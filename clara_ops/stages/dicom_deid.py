@@ -108,7 +108,9 @@ def _visible(output: Path) -> Path:
 
 def _sources(paths: tuple[Path, ...], folders: StageFolders) -> tuple[Path, ...]:
     """Where the patients' own words are: the input, and what the workflow started with, which may say more."""
-    return paths if folders.dicom is None else (*paths, *dicom_files(folders.dicom)[0])
+    if folders.dicom is None or folders.dicom.samefile(folders.input):
+        return paths
+    return (*paths, *dicom_files(folders.dicom)[0])
 
 
 def _work(paths: tuple[Path, ...], folders: StageFolders, job: Job, progress: Progress) -> list[Outcome]:

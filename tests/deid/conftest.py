@@ -23,7 +23,7 @@ def clean(pseudonyms: Pseudonyms) -> Callable[..., Dataset]:
 
     def run(dataset: Dataset, *options: Option, private: AllowList = AllowList()) -> Dataset:  # noqa: B008
         chosen = frozenset((*options, Option.CLEAN_STRUCTURED_CONTENT))
-        own = own_words([dataset], with_uids=Option.RETAIN_UIDS not in chosen)
+        own = own_words(dataset, with_uids=Option.RETAIN_UIDS not in chosen)
         subject = pseudonyms.subject(identity_of(dataset))
         sop_class_uid = str(dataset.get("SOPClassUID") or "")
         deidentify(dataset, Treatment(chosen, UidMap(pseudonyms), subject, own, private, sop_class_uid))

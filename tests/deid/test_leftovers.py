@@ -13,7 +13,7 @@ from tests.deid.objects import PATIENT, ct_series, document
 
 @pytest.fixture
 def search() -> LeftoverSearch:
-    return LeftoverSearch(own_words(ct_series(1), with_uids=True))
+    return LeftoverSearch(own_words(ct_series(1)[0], with_uids=True))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_private_bytes_in_any_encoding(search: LeftoverSearch, dataset: Dataset,
 def test_private_bytes_of_other_scripts(name: str, encoding: str, dataset: Dataset) -> None:
     patient = Dataset()
     patient.SpecificCharacterSet, patient.PatientName = "ISO_IR 192", name
-    search = LeftoverSearch(own_words([patient], with_uids=True))
+    search = LeftoverSearch(own_words(patient, with_uids=True))
     dataset.private_block(0x0029, "MAKER", create=True).add_new(0x10, "UN", name.replace("^", "").encode(encoding))
     assert [found.kind for found in search.search(dataset)] == ["name"]
 
@@ -95,7 +95,7 @@ def test_an_id_inside_a_uid(dataset: Dataset) -> None:
     patient = document("1.2.840.10008.5.1.4.1.1.2", "CT", 1)
     patient.PatientID = "471108"
     dataset.AcquisitionUID = "1.2.3.471108.5"
-    search = LeftoverSearch(own_words([patient], with_uids=False))
+    search = LeftoverSearch(own_words(patient, with_uids=False))
     assert [(found.place, found.kind) for found in search.search(dataset)] == [("(0008,0017)", "id")]
 
 

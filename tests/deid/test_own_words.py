@@ -11,7 +11,7 @@ def words_of(**attributes: object) -> OwnWords:
     dataset = Dataset()
     for keyword, value in attributes.items():
         setattr(dataset, keyword, value)
-    return own_words([dataset], with_uids=True)
+    return own_words(dataset, with_uids=True)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_words_come_from_sequences_and_many_datasets() -> None:
     second = Dataset()
     second.OtherPatientNames = ["Xavorsky^Hilde", "Maiden^B"]
     second.SOPInstanceUID = "1.2.826.0.1.77.1"
-    words = own_words([first, second], with_uids=False)
+    words = own_words(first, with_uids=False) | own_words(second, with_uids=False)
     assert words.kinds_in("other99") == {Kind.ID}
     assert words.kinds_in("Maiden") == words.kinds_in("hilde") == words.kinds_in("hildchen") == {Kind.NAME}
     assert words.kinds_in("1.2.826.0.1.77.1") == frozenset()
