@@ -23,11 +23,13 @@ class PublishOperator(BaseOperator):
         """Raises AirflowSkipException with the reason."""
         try:
             service = Service.from_connection(BaseHook.get_connection(CONNECTION_ID))
-        except AirflowNotFoundException as error:
-            raise AirflowSkipException(
-                f"not published: there is no Render Server (Airflow connection {CONNECTION_ID!r} is absent)"
-            ) from error
-        try:
             service.call("PUT", f"/v1/payloads/{payload_of(context)}", {"stages": list(self.stages)})
+        except AirflowNotFoundException as error:
+            raise self._skip(f"there is no Render Server (Airflow connection {CONNECTION_ID!r} is absent)") from error
         except (ServiceRefused, ServiceUnavailable) as error:
-            raise AirflowSkipException(f"not published: {error}") from error
+            raise self._skip(str(error)) from error
+
+    def _skip(self, reason: str) -> AirflowSkipException:
+        """The reason goes into the log by itself: Airflow shows that of the exception only in a folded group."""
+        self.log.info("not published: %s", reason)
+        return AirflowSkipException(f"not published: {reason}")
