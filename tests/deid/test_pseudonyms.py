@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import hmac
 
@@ -16,6 +17,13 @@ def test_a_uid_is_the_hmac_of_the_original(pseudonyms: Pseudonyms) -> None:
     digest = hmac.new(pseudonyms.key, b"uid\x001.2.3", hashlib.sha256).hexdigest()
     as_uuid = f"{digest[:12]}8{digest[13:16]}{'89ab'[int(digest[16], 16) % 4]}{digest[17:32]}"
     assert pseudonyms.uid("1.2.3") == f"2.25.{int(as_uuid, 16)}"
+
+
+def test_patients_and_devices_are_too(pseudonyms: Pseudonyms) -> None:
+    patient = hmac.new(pseudonyms.key, b"patient\0id\x0042", hashlib.sha256).digest()
+    assert pseudonyms.subject("id\x0042").patient_id == f"ANON-{base64.b32encode(patient[:10]).decode()}"
+    device = hmac.new(pseudonyms.key, b"device\0CT_ROOM_5", hashlib.sha256).hexdigest()
+    assert pseudonyms.device("CT_ROOM_5") == f"DEV{device[:11].upper()}"
 
 
 def test_uids_are_valid_different_and_the_same_again(pseudonyms: Pseudonyms) -> None:
