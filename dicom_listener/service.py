@@ -70,12 +70,13 @@ class Service:
         completer = Completer(self._journal, live, self._associations, complete.set, trigger.set)
         intake = Intake(self._journal, self._spool, live, self._associations, completer.instance_kept)
         self._receiver = Receiver(live, intake, self._associations, completer)
+        self._deliverer = Deliverer(self._journal, live, places.data, deliver.set)
         steps = (
             ("receive", self._receiver.step, threading.Event()),
             ("complete", completer.step, complete),
             ("trigger", Trigger(self._journal, self._airflow, places.data, follow.set).step, trigger),
             ("follow", Follower(self._journal, self._airflow).step, follow),
-            ("deliver", Deliverer(self._journal, live, places.data).step, deliver),
+            ("deliver", self._deliverer.step, deliver),
         )
         self._workers = [Worker(name, step, bell, self._on_death) for name, step, bell in steps]
         requests = Requests(self._journal, live, places.data, trigger.set, deliver.set)
@@ -118,6 +119,7 @@ class Service:
         self._receiver.stop(self._live.current.clara.network.drain)
         for worker in self._workers:
             worker.stop(_WORKER_PATIENCE)
+        self._deliverer.close()
         self._api.stop()
         self._airflow.close()
         self._spool.close()

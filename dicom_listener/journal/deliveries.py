@@ -70,6 +70,14 @@ def move_delivery(
     )
 
 
+def hold_deliveries(database: sqlite3.Connection, destination: str, reason: str, now: float) -> None:
+    """Say why everything waits that goes to a destination."""
+    database.execute(
+        "UPDATE deliveries SET reason = ?, updated = ? WHERE destination = ? AND state = ? AND reason != ?",
+        (reason, now, destination, DeliveryState.SENDING, reason),
+    )
+
+
 def announce_instances(database: sqlite3.Connection, delivery_id: int, sop_uids: Iterable[str]) -> set[str]:
     """Record as ours what is about to be sent, before it is sent. Answers which of them were sent already."""
     database.executemany(

@@ -41,7 +41,9 @@ def clock():
 
 @pytest.fixture
 def deliverer(desk, live, clock):
-    return Deliverer(desk.journal, live, desk.data, clock)
+    opened = Deliverer(desk.journal, live, desk.data, lambda: None, clock)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -66,22 +68,29 @@ def state_of(desk: Desk, delivery) -> tuple[str, str]:
     return found.state, found.reason
 
 
+def step(deliverer: Deliverer) -> float:
+    """One attempt at everything; answers the seconds until the next one."""
+    deliverer.step()
+    deliverer.finish()
+    return deliverer.step()
+
+
 def serve(peer: Pacs, classes=None):
     return start_pacs(peer, classes)
 
 
 def test_a_pacs_that_is_down_is_asked_until_it_is_back(desk, requests, deliverer, peer, clock):
     delivery = requests.deliver(with_results(desk), "out", None)
-    wait = deliverer.step()
+    wait = step(deliverer)
     state, reason = state_of(desk, delivery)
     assert state == DeliveryState.SENDING
     assert "cannot be reached" in reason
     assert 0 < wait <= 2.5
     server = serve(peer)
-    deliverer.step()
+    step(deliverer)
     assert peer.received == [], "not before its time"
     clock.now += wait
-    deliverer.step()
+    step(deliverer)
     server.shutdown()
     assert state_of(desk, delivery) == (DeliveryState.DELIVERED, "")
     assert len(peer.received) == 3
@@ -92,12 +101,12 @@ def test_what_was_taken_is_not_sent_again_after_a_failure(desk, requests, delive
     delivery = requests.deliver(with_results(desk, 4), "out", None)
     server = serve(peer)
     peer.room = 2
-    wait = deliverer.step()
+    wait = step(deliverer)
     assert len(peer.received) == 2
     assert "status A700" in state_of(desk, delivery)[1]
     peer.room = 9
     clock.now += wait
-    deliverer.step()
+    step(deliverer)
     server.shutdown()
     assert state_of(desk, delivery)[0] == DeliveryState.DELIVERED
     assert len(peer.received) == 4
@@ -110,7 +119,7 @@ def test_a_sop_class_that_is_not_accepted_fails_with_the_reason_after_bounded_at
     server = serve(peer, classes=["1.2.840.10008.5.1.4.1.1.4"])
     attempts = 0
     while state_of(desk, delivery)[0] == DeliveryState.SENDING:
-        clock.now += deliverer.step()
+        clock.now += step(deliverer)
         attempts += 1
         assert attempts < 10
     server.shutdown()
@@ -125,12 +134,12 @@ def test_a_failed_delivery_starts_again_when_it_is_asked_for_again(desk, request
     peer.status = 0xA900
     delivery = requests.deliver(run_id, "out", None)
     for _ in range(3):
-        clock.now += deliverer.step()
+        clock.now += step(deliverer)
     assert state_of(desk, delivery)[0] == DeliveryState.FAILED
     assert "status A900" in state_of(desk, delivery)[1]
     peer.status = 0
     assert requests.deliver(run_id, "out", None).id == delivery.id
-    deliverer.step()
+    step(deliverer)
     server.shutdown()
     assert state_of(desk, delivery)[0] == DeliveryState.DELIVERED
 
@@ -139,7 +148,7 @@ def test_a_warning_is_a_delivery_and_is_told(desk, requests, deliverer, peer):
     delivery = requests.deliver(with_results(desk), "out", None)
     server = serve(peer)
     peer.status = 0xB000
-    deliverer.step()
+    step(deliverer)
     server.shutdown()
     assert state_of(desk, delivery) == (DeliveryState.DELIVERED, "DCM4CHEE warned with status B000")
 
@@ -154,7 +163,7 @@ def test_files_that_are_no_dicom_stay_here(desk, requests, deliverer, peer):
     result.save_as(out / "deeper" / "another", enforce_file_format=True)
     requests.deliver(run_id, "out", None)
     server = serve(peer)
-    deliverer.step()
+    step(deliverer)
     server.shutdown()
     assert len(peer.received) == 2
 
@@ -185,3 +194,21 @@ def test_a_payload_that_is_not_there_is_named(requests):
     for name in ("ct-ai-0123456789abcdef0123-g1", "../../etc"):
         with pytest.raises(PayloadNotFound):
             requests.deliver(name, "out", None)
+
+
+def test_a_destination_that_is_down_holds_no_other_up(desk, live, requests, deliverer, peer):
+    data = configuration("http://127.0.0.1:1", peer.port)
+    other = {"name": "DOWN", "ae-title": "DOWN", "host-ip": "127.0.0.1", "port": free_port()}
+    data["dicom"]["scu"]["destinations"].append(other)
+    live.current = Config.model_validate(data)
+    waiting = [requests.deliver(with_results(desk, series=str(number)), "out", "DOWN") for number in (1, 2)]
+    good = requests.deliver(with_results(desk, series="3"), "out", None)
+    server = serve(peer)
+    assert 0 < step(deliverer) <= 2.5
+    server.shutdown()
+    assert state_of(desk, good)[0] == DeliveryState.DELIVERED
+    for delivery in waiting:
+        state, reason = state_of(desk, delivery)
+        assert state == DeliveryState.SENDING
+        assert "DOWN" in reason
+        assert "cannot be reached" in reason
