@@ -112,7 +112,7 @@ def test_dates_and_times_of_every_row_move_or_stay(clean: Clean, pseudonyms: Pse
         if row.get("retain_modified_dates") == "C":
             value = str(after[tag].value)
             assert value != SECRETS["DA"]
-            assert value.endswith(SECRETS["TM"]) or dictionary_VR(tag) == "DA"
+            assert value.endswith(str(SECRETS["TM"])) or dictionary_VR(tag) == "DA"
             shifted += 1
         else:
             assert tag not in after or after[tag].value != SECRETS[dictionary_VR(tag)], row["keyword"]

@@ -1,6 +1,7 @@
 """Whatever an object says of its patient, and wherever: it is gone, or it is reported. Judged by plain search."""
 
 import tempfile
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.datadict import DicomDictionary
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
@@ -32,7 +33,7 @@ CYRILLIC = st.text("бвгджзклмнпрст", min_size=5, max_size=9)
 KANJI = st.text("山田太郎木村鈴佐藤高橋渡辺", min_size=2, max_size=4)
 WORD = st.one_of(LATIN, ACCENTED, CYRILLIC, KANJI)
 IDS = st.from_regex(r"[1-9][0-9]{9,11}|[B-DF-HJ-NP-TV-Z]{3}-[0-9]{4,6}", fullmatch=True)
-CASES = st.sampled_from((str, str.upper, str.lower, str.title))
+CASES: st.SearchStrategy[Callable[[str], str]] = st.sampled_from((str, str.upper, str.lower, str.title))
 
 
 @st.composite
@@ -54,7 +55,8 @@ def remarks(draw: st.DrawFn, patient: Patient) -> str:
     return draw(st.sampled_from(("{}", "of {} here", "({})", "x={};"))).format(draw(CASES)(draw(st.sampled_from(own))))
 
 
-def place(draw: st.DrawFn, image: Dataset, patient: Patient) -> None:
+@st.composite
+def places(draw: st.DrawFn, image: Dataset, patient: Patient) -> None:
     """Put a remark into some attribute, in some sequence, or into private bytes."""
     remark = draw(remarks(patient))
     holder = image
@@ -79,7 +81,7 @@ def test_every_own_word_is_gone_or_reported(data: st.DataObject) -> None:
     patient = data.draw(patients())
     (image,) = ct_series(1, patient)
     for _ in range(data.draw(st.integers(0, 4))):
-        place(data.draw, image, patient)
+        data.draw(places(image, patient))
     options = data.draw(
         st.frozensets(st.sampled_from([option for option in Option if option != Option.CLEAN_PIXEL_DATA]))
     )

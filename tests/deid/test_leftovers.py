@@ -4,6 +4,7 @@ import json
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
 
 from clara_ops.contract.documents import to_json
 from clara_ops.deid.leftovers import Leftover, LeftoverReport, LeftoverSearch, UncleanObject
@@ -92,7 +93,7 @@ def test_a_uid_that_is_none(search: LeftoverSearch, dataset: Dataset) -> None:
 
 
 def test_an_id_inside_a_uid(dataset: Dataset) -> None:
-    patient = document("1.2.840.10008.5.1.4.1.1.2", "CT", 1)
+    patient = document(CTImageStorage, "CT", 1)
     patient.PatientID = "471108"
     dataset.AcquisitionUID = "1.2.3.471108.5"
     search = LeftoverSearch(own_words(patient, with_uids=False))

@@ -84,7 +84,7 @@ def test_the_file_says_nothing_of_where_it_came_from(tmp_path: Path, out: Path, 
     path = tmp_path / "1.dcm"
     write_file(image, path)
     image.file_meta.SourceApplicationEntityTitle = "XAVORSKY"
-    image.file_meta.PrivateInformationCreatorUID = "1.2.3"
+    image.file_meta.PrivateInformationCreatorUID = UID("1.2.3")
     image.file_meta.PrivateInformation = b"Xavorsky"
     image.preamble = b"Xavorsky".ljust(128)
     image.save_as(path)

@@ -235,7 +235,6 @@ def test_results_of_the_writer_stay_tied_to_their_images(tmp_path: Path, deid: D
     results = case.write(label_image(case.image), "--structure-set")
     (folder := tmp_path / "in").mkdir()
     for number, dataset in enumerate([*results, *make_series()]):
-        dataset.file_meta = None
         write_file(dataset, folder / f"{number}.dcm")
     assert deid(folder) == 0
     objects = {dataset.SOPInstanceUID: dataset for dataset in read(tmp_path / "out")}
