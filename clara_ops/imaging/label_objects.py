@@ -1,7 +1,7 @@
 """The DICOM objects that a label volume becomes: a Segmentation, and what else is wanted beside it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -13,7 +13,7 @@ from clara_ops.imaging.measurement_report import build_measurement_report
 from clara_ops.imaging.measurements import measure
 from clara_ops.imaging.result_modules import ResultSeries
 from clara_ops.imaging.secondary_capture import overlay_images
-from clara_ops.imaging.segmentation import build_segmentation
+from clara_ops.imaging.segmentation import SegmentationForm, build_segmentation
 from clara_ops.imaging.source_series import SourceSeries
 from clara_ops.imaging.structure_set import build_structure_set
 
@@ -30,14 +30,16 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is written beside the Segmentation.
+    """What is written of a label volume.
 
     Attributes:
+        segmentation: how the Segmentation is encoded, which is always written.
         overlay: pictures with the labels in colour.
         structure_set: an RT Structure Set.
         measurements: a Structured Report of volumes and diameters.
     """
 
+    segmentation: SegmentationForm = field(default_factory=SegmentationForm)
     overlay: bool = True
     structure_set: bool = False
     measurements: bool = False
@@ -59,7 +61,7 @@ def label_objects(
         wanted: what to build.
         series_of: gives each kind of object the series that it goes into.
     """
-    segmentation = build_segmentation(labels, table, source, series_of(Kind.SEGMENTATION))
+    segmentation = build_segmentation(labels, table, source, series_of(Kind.SEGMENTATION), wanted.segmentation)
     yield segmentation
     if wanted.structure_set:
         yield build_structure_set(labels, table, source, series_of(Kind.STRUCTURES), segmentation)

@@ -1,6 +1,8 @@
 """A label volume as a DICOM Segmentation (PS3.3 section A.51), built with highdicom."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy.typing as npt
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless
 
 from clara_ops.contract.labels import Label, LabelTable
 from clara_ops.contract.source import SourceMap, SourceSlice
@@ -27,25 +29,60 @@ from clara_ops.imaging.source_series import SourceSeries
 from clara_ops.imaging.uids import derived_uid
 
 
+class SegmentationType(StrEnum):
+    """Segmentation Type (DICOM PS3.3 section C.8.20.2)."""
+
+    BINARY = "BINARY"
+    """A frame of bits for each label of each slice."""
+    FRACTIONAL = "FRACTIONAL"
+    """A frame of bytes for each label of each slice, 255 where the label occupies the voxel, else 0; RLE compressed."""
+    LABELMAP = "LABELMAP"
+    """A frame for each slice, whose pixels are segment numbers (Supplement 243); RLE compressed."""
+
+
+@dataclass(frozen=True)
+class SegmentationForm:
+    """How a label volume is encoded.
+
+    Attributes:
+        keep_empty_frames: also write frames in which no voxel is set.
+    """
+
+    type: SegmentationType = SegmentationType.BINARY
+    keep_empty_frames: bool = False
+
+
+_TRANSFER_SYNTAXES = {
+    SegmentationType.BINARY: ExplicitVRLittleEndian,
+    SegmentationType.FRACTIONAL: RLELossless,
+    SegmentationType.LABELMAP: RLELossless,
+}
+
+
 def build_segmentation(
-    labels: npt.NDArray[Any], table: LabelTable, source: SourceSeries, series: ResultSeries
+    labels: npt.NDArray[Any],
+    table: LabelTable,
+    source: SourceSeries,
+    series: ResultSeries,
+    form: SegmentationForm = SegmentationForm(),
 ) -> Dataset:
-    """Build a BINARY Segmentation; every frame names the source instance (and frame) that it lies on.
+    """Build a Segmentation; every frame names the source instance (and frame) that it lies on.
 
     Args:
         labels: (slices, rows, columns) on the grid of the source; every value but 0 is in the table.
         table: one segment for each label, numbered from 1 in the table's order, whether or not it has voxels.
         source: the series that was segmented.
         series: that the object goes into; the object's own UID follows from its UID.
+        form: how the labels are encoded.
 
     Returns:
-        The dataset, Pixel Data included, for explicit VR little endian.
+        The dataset, Pixel Data included, in the transfer syntax of its file meta information.
     """
     planes = {_plane_uid(source.map, index): piece for index, piece in enumerate(source.map.slices)}
     segmentation = Segmentation(
         source_images=[_plane(source.map, uid, piece) for uid, piece in planes.items()],
         pixel_array=_segment_numbers(labels, table),
-        segmentation_type="BINARY",
+        segmentation_type=form.type.value,
         segment_descriptions=[
             _segment(number, label, table, source.map) for number, label in enumerate(table.labels, start=1)
         ],
@@ -61,6 +98,9 @@ def build_segmentation(
         content_description=series.description[:64],
         content_date=series.content_date,
         content_time=series.content_time,
+        transfer_syntax_uid=_TRANSFER_SYNTAXES[form.type],
+        fractional_type="OCCUPANCY",
+        omit_empty_frames=not form.keep_empty_frames,
     )
     _remove_the_clock(segmentation, series)
     _reference_source(segmentation, planes)

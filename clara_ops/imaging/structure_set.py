@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
-from pydicom.uid import RTStructureSetStorage
+from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
 from clara_ops.contract.labels import Label, LabelTable
 from clara_ops.contract.source import SourceMap, SourceSlice
@@ -53,9 +53,11 @@ def build_structure_set(
         segmentation: with the same labels as its segments.
 
     Returns:
-        The dataset, for implicit VR little endian: in explicit VR no contour may be longer than 65534 bytes.
+        The dataset, for implicit VR little endian: explicit VR cannot hold contours of more than 65534 bytes.
     """
     result = Dataset()
+    result.ensure_file_meta()
+    result.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     result.SOPClassUID = RTStructureSetStorage
     result.SOPInstanceUID = derived_uid("structure set", series.uid)
     result.InstanceNumber = 1

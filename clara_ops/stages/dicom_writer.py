@@ -31,6 +31,7 @@ from clara_ops.imaging.metaimage import read_volume
 from clara_ops.imaging.planes import values
 from clara_ops.imaging.resample import fit_to_source
 from clara_ops.imaging.result_modules import ResultSeries
+from clara_ops.imaging.segmentation import SegmentationForm, SegmentationType
 from clara_ops.imaging.source_map import read_source_map
 from clara_ops.imaging.source_series import SourceSeries, find_source, open_source
 from clara_ops.imaging.uids import derived_uid
@@ -52,6 +53,15 @@ logger = logging.getLogger(__name__)
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
+        "--segmentation",
+        choices=[kind.lower() for kind in SegmentationType],
+        default=SegmentationType.BINARY.lower(),
+        help="encoding of label volumes as DICOM Segmentation (%(default)s)",
+    )
+    parser.add_argument(
+        "--keep-empty-frames", action="store_true", help="write frames of a segmentation in which no voxel is set, too"
+    )
+    parser.add_argument(
         "--no-overlay", action="store_true", help="write no pictures with the labels in colour beside a segmentation"
     )
     parser.add_argument("--structure-set", action="store_true", help="also write an RT Structure Set of the labels")
@@ -70,11 +80,14 @@ def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageR
     volumes = folders.volumes()
     manifest = read_document(Manifest, folders.manifest) if folders.manifest else None
     wanted = Wanted(
-        overlay=not options.no_overlay, structure_set=options.structure_set, measurements=options.measurements
+        segmentation=SegmentationForm(SegmentationType(options.segmentation.upper()), options.keep_empty_frames),
+        overlay=not options.no_overlay,
+        structure_set=options.structure_set,
+        measurements=options.measurements,
     )
     written = 0
     for number, path in enumerate(volumes):
-        result = _read_result(path, folders.dicom, manifest)
+        result = _read_result(path, folders.dicom, manifest, wanted)
         total = len(result.source.map.slices)
         for done, dataset in enumerate(_objects(result, wanted), start=1):
             save_dicom(dataset, folders.output)
@@ -101,7 +114,7 @@ class _Result:
     content_time: str
 
 
-def _read_result(path: Path, dicom: Path | None, manifest: Manifest | None) -> _Result:
+def _read_result(path: Path, dicom: Path | None, manifest: Manifest | None, wanted: Wanted) -> _Result:
     table = read_label_table(path)
     source = _source_of(path, dicom)
     image = read_volume(path)
@@ -112,7 +125,7 @@ def _read_result(path: Path, dicom: Path | None, manifest: Manifest | None) -> _
         logger.warning("%s: resampled onto the grid of its source: %s", path.name, difference)
     content_date, content_time = _content_moment(manifest, source.header)
     digest = hashlib.sha256(voxels.data)
-    digest.update(repr(table).encode())
+    digest.update(repr((table, wanted.segmentation)).encode())
     run_id = manifest.run_id if manifest else ""
     identity = (run_id, source.map.series_instance_uid, digest.hexdigest())
     return _Result(voxels, table, source, identity, content_date, content_time)
