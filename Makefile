@@ -41,8 +41,8 @@ format: setup ## Let ruff mend what it can
 	$(CLARA)/ruff format .
 
 types: setup ## mypy, strict, in both environments
-	$(CLARA)/mypy clara_ops/contract clara_ops/imaging clara_ops/workflow clara_ops/driver clara_ops/stages \
-	  clara_ops/inference clara_ops/localkube clara_ops/laptop clara_ops/cli clara dicom_listener
+	$(CLARA)/mypy clara_ops/contract clara_ops/imaging clara_ops/deid clara_ops/workflow clara_ops/driver clara_ops/stages \
+	  clara_ops/inference clara_ops/localkube clara_ops/laptop clara_ops/cli clara dicom_listener bench
 	$(AIRFLOW)/mypy clara_ops/dag
 
 bench: setup ## Measure; the figures go into docs/benchmarks.md

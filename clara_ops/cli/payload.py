@@ -27,7 +27,7 @@ from clara_ops.contract.payload import (
     received_path,
 )
 from clara_ops.driver.folders import walk_files
-from clara_ops.imaging.headers import UNREADABLE
+from clara_ops.imaging.raw_header import UNREADABLE
 from clara_ops.workflow.workflow import Workflow
 
 AE_TITLE = "CLARA-WF"

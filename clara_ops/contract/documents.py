@@ -1,7 +1,7 @@
 """Strict JSON for frozen dataclasses: one way to write and to read every document of the contract.
 
-A document class says its `DOCUMENT_VERSION`; the file carries it as `version`. Unknown keys are refused, so that a typing
-error or a newer document is noticed where it is read.
+A document class says its `DOCUMENT_VERSION`; the file carries it as `version`. Unknown keys are refused, so that a
+typing error or a newer document is noticed where it is read.
 """
 
 import dataclasses
@@ -72,7 +72,7 @@ def read_document(kind: type[D], path: Path) -> D:
 
 
 def write_document(document: Document, path: Path) -> None:
-    """Write a document so that a reader sees all of it or nothing: temporary name, fsync, rename, fsync of the folder."""
+    """Write a document so that a reader sees all of it or nothing, after a power cut too."""
     write_durably(path, json.dumps(to_json(document), indent=1, ensure_ascii=False).encode() + b"\n")
 
 

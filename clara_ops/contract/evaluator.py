@@ -1,4 +1,4 @@
-"""Rules over attributes, in three-valued (Kleene) logic: an attribute that is missing makes a rule neither true nor false.
+"""Rules over attributes, in three-valued (Kleene) logic: a missing attribute makes a rule neither true nor false.
 
 A rule is `{attribute, op, value}`, or `{all: [...]}`, `{any: [...]}`, `{not: rule}`. The listener's rules and the
 workflows' `accepts` and `when` use the same evaluator.

@@ -12,7 +12,7 @@ _FOLDER_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 def check_ae_title(title: str) -> str:
-    """An application entity title: 1 to 16 printable ASCII characters without a backslash (DICOM PS3.5 section 6.2, VR AE).
+    """An application entity title: 1 to 16 printable ASCII characters, no backslash (DICOM PS3.5 section 6.2, VR AE).
 
     Leading and trailing spaces carry no meaning and are removed.
 
@@ -28,7 +28,7 @@ def check_ae_title(title: str) -> str:
 
 
 def is_uid(value: str) -> bool:
-    """Whether a value follows the rule for UIDs (DICOM PS3.5 section 9.1): at most 64 digits and dots, no leading zeros."""
+    """Whether a value is a UID (DICOM PS3.5 section 9.1): at most 64 digits and dots, no leading zeros."""
     return len(value) <= 64 and _UID.fullmatch(value) is not None
 
 

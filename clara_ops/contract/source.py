@@ -30,13 +30,14 @@ class SourceMap:
     """The DICOM series behind one volume.
 
     Attributes:
-        row_direction: unit vector along a row (increasing column index), LPS (first half of Image Orientation (Patient)).
+        row_direction: unit vector along a row (increasing column index), LPS: first half of Image Orientation
+            (Patient).
         column_direction: unit vector along a column (increasing row index), LPS.
         pixel_spacing: (between rows, between columns) in mm, as the attribute Pixel Spacing has it.
         slice_spacing: distance of neighbouring slices along the normal, mm.
         shear: in-plane drift from slice to slice of a tilted gantry, mm, LPS; None for a right-angled grid.
-        resampled: the volume was interpolated between the slices (gaps, tilted gantry) and has a grid of its own; `slices`
-            are where the source's planes are, not the volume's.
+        resampled: the volume was interpolated between the slices (gaps, tilted gantry) and has a grid of its own;
+            `slices` are where the source's planes are, not the volume's.
     """
 
     DOCUMENT_VERSION: ClassVar[int] = 1
