@@ -63,7 +63,6 @@ class Desk:
             orientation=None,
             modality="CT",
             body_part=None,
-            announced=None,
             ignored=False,
             late="new-generation",
         )
