@@ -14,6 +14,8 @@ from pynetdicom import AE
 
 from tests.listener.peers import ROOT, TOKEN, make_instance, make_series, new_series, send, wait_for
 
+pytestmark = pytest.mark.e2e
+
 COMMAND = [sys.executable, "-c", "import sys; from dicom_listener.command import main; sys.exit(main())"]
 
 
