@@ -170,7 +170,8 @@ def test_the_end_of_a_pod_is_told_by_its_cause(
     assert type(raised.value) is kind
 
 
-HUNGRY = "exec python3 -c 'x = bytearray(2**28); x[::4096] = bytes(2**16)'"
+# it holds on to the memory: localkube looks every tenth of a second, where a cgroup would be at once
+HUNGRY = "exec python3 -c 'import time; x = bytearray(2**28); x[::4096] = bytes(2**16); time.sleep(2)'"
 
 
 def test_a_stage_that_needs_more_memory_gets_it_once() -> None:
