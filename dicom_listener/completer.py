@@ -4,18 +4,21 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
+from clara_ops.contract.conf import FactValue
 from clara_ops.contract.states import SeriesState
 from dicom_listener.associations import Association, Associations, Ending
-from dicom_listener.completion import Policy, decide, evidence
+from dicom_listener.completion import Decision, Policy, decide, evidence
 from dicom_listener.config import Config
 from dicom_listener.gaps import Gaps, find_gaps
 from dicom_listener.journal import Journal
 from dicom_listener.journal.groups import (
     Group,
     Start,
+    announced,
     decide_group,
     facts,
     get_group,
@@ -24,11 +27,13 @@ from dicom_listener.journal.groups import (
     slices,
 )
 from dicom_listener.journal.instances import end_association
+from dicom_listener.journal.sources import Habit, habit_of_group
 from dicom_listener.live_config import LiveConfig
 
 log = logging.getLogger(__name__)
 
 _LONGEST_SLEEP = 60.0
+_GAPS_OF_QUIET = 3
 
 
 class Completer:
@@ -101,19 +106,16 @@ class Completer:
         """Seconds to wait, or None when the group is decided."""
         config = self._live.current
         traffic = self._associations.observe(group.id)
-        gaps = find_gaps(self._journal.read(partial(slices, group_id=group.id)))
-        policy = _policy(config, group.ae_title)
+        gaps = self._journal.read(partial(judge_gaps, group_id=group.id))
+        policy = _policy(config, group.ae_title, self._journal.read(partial(habit_of_group, group_id=group.id)))
         decision = decide(traffic, gaps, policy)
         if decision.state is SeriesState.RECEIVING:
             return decision.wait
-        grounds = evidence(traffic, gaps, policy)
         close = partial(
             close_group,
             group=group,
-            state=decision.state,
-            reason=decision.reason,
-            grounds=grounds,
-            gaps=gaps,
+            decision=decision,
+            grounds=evidence(traffic, gaps, policy),
             config=config,
             now=time.time(),
         )
@@ -134,13 +136,16 @@ class Completer:
         return None
 
 
+def judge_gaps(database: sqlite3.Connection, group_id: int) -> Gaps:
+    """What is known of whether a group is whole."""
+    return find_gaps(slices(database, group_id), announced(database, group_id))
+
+
 def close_group(
     database: sqlite3.Connection,
     group: Group,
-    state: SeriesState,
-    reason: str,
-    grounds: dict[str, object],
-    gaps: Gaps,
+    decision: Decision,
+    grounds: Mapping[str, Any],
     config: Config,
     now: float,
 ) -> list[str] | None:
@@ -150,18 +155,25 @@ def close_group(
         the run ids; None when the group got another instance meanwhile.
     """
     starts = [Start(mapping.workflow, mapping.destination_name) for mapping in config.mappings(group.ae_title)]
+    state, reason = decision.state, decision.reason
     if state is SeriesState.COMPLETE and not starts:
         state, reason = SeriesState.DISCARDED, f"{reason}; no workflow is mapped to {group.ae_title}"
-    if not decide_group(database, group, state, reason, grounds, now):
+    if not decide_group(database, group, state, reason, grounds, now, by_release=decision.by_release):
         return None
     if state is not SeriesState.COMPLETE:
         return []
-    known = facts(database, group.id)
-    if gaps.complete is not None:
-        known["complete"] = gaps.complete
-    return make_runs(database, group, starts, known, now)
+    return make_runs(database, group, starts, run_facts(database, group.id), now)
 
 
-def _policy(config: Config, ae_title: str) -> Policy:
-    grouping = config.grouping(ae_title)
-    return Policy(config.rules_for(ae_title).timeout, grouping.settle, grouping.missing)
+def run_facts(database: sqlite3.Connection, group_id: int) -> dict[str, FactValue]:
+    """What a run's conf tells of its input."""
+    complete = judge_gaps(database, group_id).complete
+    return facts(database, group_id) | ({} if complete is None else {"complete": complete})
+
+
+def _policy(config: Config, ae_title: str, habit: Habit) -> Policy:
+    """What the AE title asks for, with the quiet time that was learnt of the source."""
+    grouping, timeout = config.grouping(ae_title), config.rules_for(ae_title).timeout
+    if grouping.quiet is not None and habit.longest_gap:
+        timeout = min(max(_GAPS_OF_QUIET * habit.longest_gap, grouping.quiet.floor), grouping.quiet.ceiling)
+    return Policy(timeout, grouping.settle, grouping.missing, habit.trusted)

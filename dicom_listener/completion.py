@@ -26,39 +26,52 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Policy:
-    """`timeout` and `settle` in seconds; `missing`: what to do when slices are provably missing at the timeout."""
+    """What an AE title asks for, and what was learnt of the source.
+
+    Attributes:
+        timeout: seconds without a new instance after which a group is complete without better evidence.
+        settle: seconds after a release in which the sender must not come back.
+        missing: what to do when instances are provably missing at the timeout.
+        trust_release: the source's releases were the end of its groups so far.
+    """
 
     timeout: float
     settle: float
     missing: Literal["hold", "run"]
+    trust_release: bool = True
 
 
 @dataclass(frozen=True)
 class Decision:
-    """`state` RECEIVING means not yet: look again after `wait` seconds, or when something happens."""
+    """`state` RECEIVING means not yet: look again after `wait` seconds, or when something happens.
+
+    `by_release`: it rests on the release of the association.
+    """
 
     state: SeriesState
     reason: str = ""
     wait: float = 0
+    by_release: bool = False
 
 
 def decide(traffic: Traffic, gaps: Gaps, policy: Policy) -> Decision:
     """Decide over one group."""
+    if gaps.all_there:
+        return Decision(SeriesState.COMPLETE, f"all {gaps.announced} instances that the sender announced are here")
     waits = [policy.timeout - traffic.quiet_for]
-    if traffic.released_for is not None and traffic.batched and gaps.without_gap:
+    released = policy.trust_release and traffic.batched and gaps.without_gap
+    if traffic.released_for is not None and released:
         if traffic.released_for >= policy.settle:
-            return Decision(
-                SeriesState.COMPLETE, f"the sender released its association, {gaps.instances} instances without a gap"
-            )
+            reason = f"the sender released its association, {gaps.instances} instances without a gap"
+            return Decision(SeriesState.COMPLETE, reason, by_release=True)
         waits.append(policy.settle - traffic.released_for)
     if traffic.quiet_for < policy.timeout:
         return Decision(SeriesState.RECEIVING, wait=min(waits))
     if gaps.missing and policy.missing == "hold":
-        return Decision(
-            SeriesState.HELD,
-            f"about {gaps.absent} of {gaps.instances + gaps.absent} slices are missing; "
-            "late images or a person release it",
-        )
+        expected = gaps.instances + gaps.missing
+        about = "" if gaps.announced is not None else "about "
+        reason = f"{about}{gaps.missing} of {expected} instances are missing; late images or a person release it"
+        return Decision(SeriesState.HELD, reason)
     return Decision(SeriesState.COMPLETE, f"no new instance for {policy.timeout:g} s")
 
 

@@ -3,14 +3,17 @@
 Key names are written with hyphens in the file. Ports may be 0, which takes a free one (the ready file says which).
 """
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydicom.datadict import tag_for_keyword
 
 from clara_ops.contract.names import check_ae_title, check_uid, is_workflow_id
 
+_TAG = re.compile(r"\(?[0-9A-Fa-f]{4},?[0-9A-Fa-f]{4}\)?")
 IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 
 
@@ -25,6 +28,18 @@ def _workflow(value: str) -> str:
     if not value.strip():
         raise ValueError("must be a workflow's id or its name")
     return value.strip().lower() if is_workflow_id(value.strip().lower()) else value.strip()
+
+
+def _grouping_level(value: str) -> str:
+    """`series`, `study`, or a tag as eight hexadecimal digits."""
+    if value in ("series", "study"):
+        return value
+    tag = tag_for_keyword(value) if value else None
+    if tag is None and _TAG.fullmatch(value):
+        tag = int(value.strip("()").replace(",", ""), 16)
+    if tag is None or not 0x00080000 <= tag < 0x7FE00000:
+        raise ValueError(f"{value!r} is neither 'series' nor 'study' nor the keyword or tag of an element")
+    return f"{tag:08x}"
 
 
 AETitle = Annotated[str, AfterValidator(_own_ae_title)]
@@ -164,18 +179,40 @@ class Network(_Section):
     drain: Seconds = 20
 
 
+class Quiet(_Section):
+    """Bounds of the quiet time that is learnt from how a source sends, seconds."""
+
+    floor: Seconds
+    ceiling: Seconds
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Quiet":
+        if self.floor > self.ceiling:
+            raise ValueError("floor is above ceiling")
+        return self
+
+
 class Grouping(_Section):
     """When the instances sent to an AE title are complete.
 
     Attributes:
+        by: `series`, `study`, or the keyword or tag of an element, such as `FrameOfReferenceUID` or `(0020,0052)`.
+        quiet: learn from each source how long it is quiet in the midst of a group; else `timeout` is it.
         settle: seconds after the release of the sender's last association in which it must not open another one.
         missing: what to do when slices are provably missing at the timeout: hold for a person or late images, or run.
         late: instances that come after the decision start a new generation, are attached to the old one, or kept aside.
     """
 
+    by: Annotated[str, AfterValidator(_grouping_level)] = "series"
+    quiet: Quiet | None = None
     settle: Annotated[float, Field(ge=0, le=60)] = 0.3
     missing: Literal["hold", "run"] = "hold"
     late: Literal["new-generation", "attach", "aside"] = "new-generation"
+
+    @property
+    def tag(self) -> int | None:
+        """The element to group by, where it is neither the series nor the study."""
+        return None if self.by in ("series", "study") else int(self.by, 16)
 
 
 _USUAL_GROUPING = Grouping()

@@ -21,8 +21,9 @@ IMPLEMENTATION_VERSION_NAME: Final = "CLARA_LISTENER_1"
 
 _SOP_CLASS, _SOP_INSTANCE, _MODALITY, _BODY_PART = 0x00080016, 0x00080018, 0x00080060, 0x00180015
 _STUDY, _SERIES, _NUMBER, _POSITION, _ORIENTATION = 0x0020000D, 0x0020000E, 0x00200013, 0x00200032, 0x00200037
+_IN_SERIES = 0x00201209
 _WANTED: Final = frozenset(
-    (_SOP_CLASS, _SOP_INSTANCE, _MODALITY, _BODY_PART, _STUDY, _SERIES, _NUMBER, _POSITION, _ORIENTATION)
+    (_SOP_CLASS, _SOP_INSTANCE, _MODALITY, _BODY_PART, _STUDY, _SERIES, _NUMBER, _POSITION, _ORIENTATION, _IN_SERIES)
 )
 _LONG_FORM: Final = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
@@ -50,6 +51,8 @@ class Header:
         number: Instance Number (0020,0013).
         position: Image Position (Patient) along the slice normal, mm.
         orientation: Image Orientation (Patient) as text, three decimals, so that equal ones compare equal.
+        announced: Number of Series Related Instances (0020,1209).
+        group_value: the element that was asked for, as it stands.
     """
 
     sop_class_uid: str
@@ -61,14 +64,17 @@ class Header:
     number: int | None
     position: float | None
     orientation: str | None
+    announced: int | None
+    group_value: bytes | None
 
 
-def read_header(data: memoryview, transfer_syntax: str, *, whole: bool = True) -> Header:
+def read_header(data: memoryview, transfer_syntax: str, *, whole: bool = True, group_tag: int | None = None) -> Header:
     """Read the header elements of a data set.
 
     Args:
         data: the encoded data set, or enough of its beginning.
         transfer_syntax: its Transfer Syntax UID.
+        group_tag: one more element to read.
         whole: `data` is all there is; else its end, before the last element of interest, is no end.
 
     Raises:
@@ -78,7 +84,8 @@ def read_header(data: memoryview, transfer_syntax: str, *, whole: bool = True) -
     if transfer_syntax == DEFLATED:
         data = memoryview(_inflate(data))
     scanner = _Scanner(data, explicit=transfer_syntax != IMPLICIT, little=transfer_syntax != BIG_ENDIAN)
-    values = scanner.scan(whole=whole)
+    wanted = _WANTED if group_tag is None else _WANTED | {group_tag}
+    values = scanner.scan(wanted, whole=whole)
     position, orientation = _geometry(values)
     return Header(
         sop_class_uid=_uid(values, _SOP_CLASS, "SOP Class UID"),
@@ -87,9 +94,11 @@ def read_header(data: memoryview, transfer_syntax: str, *, whole: bool = True) -
         series_instance_uid=_uid(values, _SERIES, "Series Instance UID"),
         modality=_text(values, _MODALITY),
         body_part=_text(values, _BODY_PART),
-        number=_integer(values),
+        number=_integer(values, _NUMBER),
         position=position,
         orientation=orientation,
+        announced=_integer(values, _IN_SERIES),
+        group_value=None if group_tag is None else values.get(group_tag, b"").strip(b" \0") or None,
     )
 
 
@@ -176,24 +185,24 @@ class _Scanner:
         self._short = struct.Struct(order + "H").unpack_from
         self._long = struct.Struct(order + "L").unpack_from
 
-    def scan(self, *, whole: bool) -> dict[int, bytes]:
+    def scan(self, wanted: frozenset[int], *, whole: bool) -> dict[int, bytes]:
         """Values of the wanted elements of the top level."""
         found: dict[int, bytes] = {}
-        offset, last = 0, -1
+        offset, last, final = 0, -1, max(wanted)
         while offset < self._size:
             tag, start, length = self._header(offset, self._explicit)
             if tag <= last:
                 raise DatasetError(
                     f"element ({tag >> 16:04X},{tag & 0xFFFF:04X}) is out of order: not a DICOM data set"
                 )
-            if tag > _ORIENTATION:
+            if tag > final:
                 break
             last = tag
             if length == _UNDEFINED:
                 offset = self._skip_sequence(start, self._nested_explicit(offset), 1)
                 continue
             offset = start + length
-            if tag in _WANTED:
+            if tag in wanted:
                 if offset > self._size:
                     raise Truncated("the data set ends in the middle of an element")
                 found[tag] = bytes(self._data[start:offset])
@@ -258,9 +267,9 @@ def _uid(values: Mapping[int, bytes], tag: int, name: str) -> str:
     return value
 
 
-def _integer(values: Mapping[int, bytes]) -> int | None:
+def _integer(values: Mapping[int, bytes], tag: int) -> int | None:
     try:
-        number = int(values.get(_NUMBER, b"").strip(b" \0"))
+        number = int(values.get(tag, b"").strip(b" \0"))
     except ValueError:
         return None
     return number if abs(number) < 1 << 31 else None

@@ -1,12 +1,13 @@
 """Where received instances become part of the journal, before their senders hear Success."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
 from functools import partial
 
 from dicom_listener.associations import Association, Associations
-from dicom_listener.dataset import Header
+from dicom_listener.dataset import Header, is_storable_uid
 from dicom_listener.journal import Journal
 from dicom_listener.journal.instances import (
     Arrival,
@@ -43,8 +44,10 @@ class Intake:
 
     def begin(self, association: Association, request: StoreRequest) -> Reception:
         """Take a C-STORE request; its data set follows."""
-        reception = Reception(association, request, self._spool, partial(self._keep, association, request))
-        if not self._spool.has_room(0, self._live.current.clara.storage):
+        config = self._live.current
+        keep = partial(self._keep, association, request)
+        reception = Reception(association, request, self._spool, config.grouping(association.called_ae).tag, keep)
+        if not self._spool.has_room(0, config.clara.storage):
             reception.refuse(StoreStatus.OUT_OF_RESOURCES, "free space is below the low-water mark")
         return reception
 
@@ -82,6 +85,7 @@ class Intake:
 
     def _describe(self, association: Association, request: StoreRequest, header: Header, file: SpoolFile) -> Arrival:
         config = self._live.current
+        grouping = config.grouping(association.called_ae)
         return Arrival(
             ae_title=association.called_ae,
             calling_ae=association.calling_ae,
@@ -97,13 +101,24 @@ class Intake:
             transfer_syntax=request.transfer_syntax,
             path=file.path,
             size=file.size,
-            level="series",
-            group=header.series_instance_uid,
+            level=grouping.by,
+            group=_group_value(header, grouping.by),
             number=header.number,
             position=header.position,
             orientation=header.orientation,
             modality=header.modality,
             body_part=header.body_part,
             ignored=header.sop_class_uid in config.rules_for(association.called_ae).ignored_sop_classes,
-            late=config.grouping(association.called_ae).late,
+            announced=header.announced,
+            late=grouping.late,
         )
+
+
+def _group_value(header: Header, by: str) -> str:
+    """What an instance is grouped by. Values other than UIDs may identify a patient: their digest stands for them."""
+    if by == "study":
+        return header.study_instance_uid
+    value = (header.group_value or b"").decode("ascii", "replace")
+    if by == "series" or not value:
+        return header.series_instance_uid
+    return value if is_storable_uid(value) else hashlib.sha256(value.encode()).hexdigest()[:32]

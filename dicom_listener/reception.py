@@ -45,11 +45,13 @@ class Reception:
         association: Association,
         request: StoreRequest,
         spool: Spool,
+        group_tag: int | None,
         keep: Callable[[Header, SpoolFile], None],
     ) -> None:
         self._association = association
         self._request = request
         self._spool = spool
+        self._group_tag = group_tag
         self._keep = keep
         self._head = b""
         self._header: Header | None = None
@@ -103,7 +105,7 @@ class Reception:
             pieces = (self._head + b"".join(pieces),)
         request = self._request
         try:
-            header = read_header(memoryview(pieces[0]), request.transfer_syntax, whole=whole)
+            header = read_header(memoryview(pieces[0]), request.transfer_syntax, whole=whole, group_tag=self._group_tag)
         except Truncated as error:
             self._head = b"".join(pieces)
             if whole or len(self._head) > _LONGEST_HEADER:

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from clara_ops.contract.states import DeliveryState, RunState, SeriesState
-from dicom_listener.completer import close_group
+from dicom_listener.completer import close_group, run_facts
+from dicom_listener.completion import Decision
 from dicom_listener.config import Config
 from dicom_listener.errors import Conflict, DestinationNotFound, RunNotFound, SeriesNotFound, Superseded
-from dicom_listener.gaps import find_gaps
 from dicom_listener.journal import Journal
 from dicom_listener.journal.deliveries import Delivery, request_delivery
-from dicom_listener.journal.groups import Start, facts, find_group, make_runs, slices
+from dicom_listener.journal.groups import Start, find_group, find_group_of_series, make_runs
 from dicom_listener.journal.runs import Run, find_run, move_run
 from dicom_listener.live_config import LiveConfig
 from dicom_listener.payloads import delivery_folder
@@ -76,7 +76,9 @@ class Requests:
         Raises:
             SeriesNotFound, Conflict.
         """
-        run_ids = self._journal.write(partial(_release, value=series_uid, ae_title=ae_title, config=self._live.current))
+        run_ids = self._journal.write(
+            partial(_release, series_uid=series_uid, ae_title=ae_title, config=self._live.current)
+        )
         self._on_runs()
         return run_ids
 
@@ -106,26 +108,18 @@ def _start_run(database: sqlite3.Connection, workflow: str, ae_title: str, value
     mappings = config.mappings(ae_title)
     mapped = [mapping for mapping in mappings if mapping.workflow == workflow] or list(mappings)
     start = Start(workflow, mapped[0].destination_name if mapped else None)
-    (run_id,) = make_runs(database, group, [start], _facts(database, group.id), time.time())
+    (run_id,) = make_runs(database, group, [start], run_facts(database, group.id), time.time())
     return run_id
 
 
-def _release(database: sqlite3.Connection, value: str, ae_title: str, config: Config) -> list[str]:
-    group = find_group(database, ae_title, value)
+def _release(database: sqlite3.Connection, series_uid: str, ae_title: str, config: Config) -> list[str]:
+    group = find_group_of_series(database, ae_title, series_uid)
     if group is None:
-        raise SeriesNotFound(f"AE title {ae_title} received nothing of {value}")
+        raise SeriesNotFound(f"AE title {ae_title} received nothing of series {series_uid}")
     if group.state != SeriesState.HELD:
-        raise Conflict(f"{value} is not held but {group.state}")
-    gaps = find_gaps(slices(database, group.id))
-    run_ids = close_group(
-        database, group, SeriesState.COMPLETE, "released by a person", {"asked": True}, gaps, config, time.time()
-    )
-    return run_ids or []
-
-
-def _facts(database: sqlite3.Connection, group_id: int) -> dict[str, str | int | float | bool]:
-    complete = find_gaps(slices(database, group_id)).complete
-    return facts(database, group_id) | ({} if complete is None else {"complete": complete})
+        raise Conflict(f"series {series_uid} is not held but {group.state}")
+    decision = Decision(SeriesState.COMPLETE, "released by a person")
+    return close_group(database, group, decision, {"asked": True}, config, time.time()) or []
 
 
 def _request_delivery(

@@ -10,6 +10,7 @@ from clara_ops.contract.conf import FactValue
 from clara_ops.contract.run_id import make_run_id
 from clara_ops.contract.states import RunState, SeriesState
 from dicom_listener.dataset import plane
+from dicom_listener.journal.sources import learn
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Group:
 class Slice:
     """What an instance says of its place in the series; `position` in mm along the slice normal."""
 
+    series: int
     number: int | None
     position: float | None
     orientation: str | None
@@ -68,6 +70,16 @@ def get_group(database: sqlite3.Connection, group_id: int) -> Group:
     return Group(**database.execute(f"{_GROUP} WHERE g.id = ? GROUP BY g.id", (group_id,)).fetchone())
 
 
+def find_group_of_series(database: sqlite3.Connection, ae_title: str, series_uid: str) -> Group | None:
+    """The group that a series belongs to, whatever its AE title groups by; the newest of several."""
+    row = database.execute(
+        "SELECT g.id FROM groups g JOIN series s ON s.group_id = g.id WHERE g.ae_title = ? AND s.series_uid = ? "
+        "ORDER BY g.id DESC LIMIT 1",
+        (ae_title, series_uid),
+    ).fetchone()
+    return None if row is None else get_group(database, row["id"])
+
+
 def find_group(database: sqlite3.Connection, ae_title: str, value: str) -> Group | None:
     """A group by its value: the Series (or Study) Instance UID."""
     row = database.execute(f"{_GROUP} WHERE g.ae_title = ? AND g.value = ? GROUP BY g.id", (ae_title, value)).fetchone()
@@ -76,8 +88,17 @@ def find_group(database: sqlite3.Connection, ae_title: str, value: str) -> Group
 
 def slices(database: sqlite3.Connection, group_id: int) -> list[Slice]:
     """Where the instances of a group lie."""
-    rows = database.execute(f"SELECT i.number, i.position, i.orientation FROM {_KEPT_OF_GROUP}", (group_id,))
-    return [Slice(**row) for row in rows]
+    query = f"SELECT i.series_id AS series, i.number, i.position, i.orientation FROM {_KEPT_OF_GROUP}"
+    return [Slice(**row) for row in database.execute(query, (group_id,))]
+
+
+def announced(database: sqlite3.Connection, group_id: int) -> int | None:
+    """How many instances a group has, where its sender says so for every series."""
+    row = database.execute(
+        "SELECT count(*) AS series, count(announced) AS known, sum(announced) AS total FROM series WHERE group_id = ?",
+        (group_id,),
+    ).fetchone()
+    return int(row["total"]) if row["series"] and row["series"] == row["known"] else None
 
 
 def facts(database: sqlite3.Connection, group_id: int) -> dict[str, FactValue]:
@@ -109,15 +130,19 @@ def decide_group(
     reason: str,
     evidence: Mapping[str, Any],
     now: float,
+    *,
+    by_release: bool = False,
 ) -> bool:
-    """Store a decision and its evidence; False when the group changed since `group` was read."""
+    """Store a decision and its evidence, and learn from it; False when the group changed since `group` was read."""
     if get_group(database, group.id) != group:
         return False
     database.execute("UPDATE groups SET state = ?, reason = ? WHERE id = ?", (state, reason, group.id))
     database.execute(
-        "INSERT INTO decisions (group_id, generation, decided, state, reason, evidence) VALUES (?, ?, ?, ?, ?, ?)",
-        (group.id, group.generation, now, state, reason, json.dumps(evidence, sort_keys=True)),
+        "INSERT INTO decisions (group_id, generation, decided, state, reason, by_release, evidence) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (group.id, group.generation, now, state, reason, by_release, json.dumps(evidence, sort_keys=True)),
     )
+    learn(database, group.id, group.generation, by_release=by_release)
     return True
 
 

@@ -26,6 +26,7 @@ class Arrival:
         path: relative to the spool; `size` is the file's, bytes.
         first_of_association: the association may not have a row yet.
         level, group: what it is grouped by, and the value.
+        announced: how many instances its series has, as the sender says.
         position: of the slice along its normal, mm; `orientation` is the six direction cosines as text.
         late: what the AE title does with an instance after the decision: new-generation, attach or aside.
     """
@@ -51,6 +52,7 @@ class Arrival:
     orientation: str | None
     modality: str | None
     body_part: str | None
+    announced: int | None
     ignored: bool
     late: str
 
@@ -200,8 +202,8 @@ def _new_group(database: sqlite3.Connection, arrival: Arrival, state: SeriesStat
 
 def _new_series(database: sqlite3.Connection, arrival: Arrival, group_id: int) -> int:
     cursor = database.execute(
-        "INSERT INTO series (group_id, series_uid, study_uid) VALUES (?, ?, ?)",
-        (group_id, arrival.series_uid, arrival.study_uid),
+        "INSERT INTO series (group_id, series_uid, study_uid, announced) VALUES (?, ?, ?, ?)",
+        (group_id, arrival.series_uid, arrival.study_uid, arrival.announced),
     )
     return int(cursor.lastrowid or 0)
 

@@ -38,6 +38,7 @@ CREATE TABLE series (
   group_id INTEGER NOT NULL REFERENCES groups (id),
   series_uid TEXT NOT NULL,
   study_uid TEXT NOT NULL,
+  announced INTEGER,
   UNIQUE (group_id, series_uid)
 ) STRICT;
 CREATE INDEX series_by_uid ON series (series_uid);
@@ -72,9 +73,19 @@ CREATE TABLE decisions (
   decided REAL NOT NULL,
   state TEXT NOT NULL,
   reason TEXT NOT NULL,
+  by_release INTEGER NOT NULL,
   evidence TEXT NOT NULL
 ) STRICT;
 CREATE INDEX decisions_by_group ON decisions (group_id);
+
+CREATE TABLE sources (
+  calling_ae TEXT NOT NULL,
+  address TEXT NOT NULL,
+  longest_gap REAL NOT NULL,
+  releases_right INTEGER NOT NULL,
+  releases_wrong INTEGER NOT NULL,
+  PRIMARY KEY (calling_ae, address)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE runs (
   run_id TEXT PRIMARY KEY,

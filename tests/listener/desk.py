@@ -63,6 +63,7 @@ class Desk:
             orientation=None,
             modality="CT",
             body_part=None,
+            announced=None,
             ignored=False,
             late="new-generation",
         )

@@ -15,7 +15,7 @@ AXIAL = "1.000\\0.000\\0.000\\0.000\\1.000\\0.000"
 
 
 def stack(*numbers: int, spacing: float = 2.0) -> list[Slice]:
-    return [Slice(number, number * spacing, AXIAL) for number in numbers]
+    return [Slice(1, number, number * spacing, AXIAL) for number in numbers]
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,11 @@ def stack(*numbers: int, spacing: float = 2.0) -> list[Slice]:
         (stack(1, 2, 3, 5, 6), False, False, 1),
         (stack(1, 2, 3, 9, 10), False, False, 5),
         (stack(1), None, None, 0),
-        ([Slice(None, None, None)] * 4, None, None, 0),
-        ([Slice(number, None, None) for number in (1, 2, 3)], True, None, 0),
-        ([Slice(number, None, None) for number in (1, 2, 4)], False, None, 0),
-        ([*stack(1, 2, 3), Slice(4, 0.0, "0.000\\1.000\\0.000\\0.000\\0.000\\-1.000")], True, None, 0),
-        ([Slice(number, float(number % 5), AXIAL) for number in range(1, 21)], True, True, 0),
+        ([Slice(1, None, None, None)] * 4, None, None, 0),
+        ([Slice(1, number, None, None) for number in (1, 2, 3)], True, None, 0),
+        ([Slice(1, number, None, None) for number in (1, 2, 4)], False, None, 0),
+        ([*stack(1, 2, 3), Slice(1, 4, 0.0, "0.000\\1.000\\0.000\\0.000\\0.000\\-1.000")], True, None, 0),
+        ([Slice(1, number, float(number % 5), AXIAL) for number in range(1, 21)], True, True, 0),
     ],
     ids=["whole", "gap", "wide gap", "one", "nothing known", "numbers", "numbers gap", "localizer", "four phases"],
 )

@@ -45,6 +45,7 @@ ARRIVAL = Arrival(
     orientation="1.000\\0.000\\0.000\\0.000\\1.000\\0.000",
     modality="CT",
     body_part="ABDOMEN",
+    announced=None,
     ignored=False,
     late="new-generation",
 )

@@ -166,7 +166,7 @@ def test_a_series_with_missing_slices_is_held_and_goes_on_when_they_come(make_li
     series = new_series()
     send(listener, [make_instance(series, number) for number in (1, 2, 3, 5, 6)])
     row = settled(listener, series, "held")
-    assert row["reason"].startswith("about 1 of 6 slices are missing")
+    assert row["reason"].startswith("about 1 of 6 instances are missing")
     assert airflow.runs == {}
     send(listener, [make_instance(series, 4)])
     wait_for(lambda: airflow.runs)
