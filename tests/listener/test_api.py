@@ -5,6 +5,8 @@ import pytest
 
 from tests.listener.peers import make_series, send, wait_for
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def listener(make_listener):

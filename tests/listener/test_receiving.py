@@ -18,6 +18,8 @@ from pynetdicom.pdu import P_DATA_TF
 
 from tests.listener.peers import make_instance, make_series, new_series, send, wait_for
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(params=[True, False], ids=["fast", "pynetdicom"])
 def make_listener(request, make_listener):
