@@ -132,6 +132,9 @@ def test_triton_down_fails_with_the_reason_and_the_run_can_be_asked_for_again(
     assert "ai-vnet" in run.reason
     tasks = {task["task_id"]: task for task in laptop.airflow.task_instances(run.dag_id, run.run_id)}
     assert tasks["ai-vnet"]["try_number"] >= 2, "it was tried again before it failed"
+    logs = laptop.home.airflow / "logs" / "dag_id=organ-seg" / f"run_id={run.run_id}" / "task_id=ai-vnet"
+    last_try = logs / f"attempt={tasks['ai-vnet']['try_number']}.log"
+    assert "TritonUnavailable" in last_try.read_text(), "the log of the task names the reason"
     assert tasks["dicom-writer"]["state"] == "upstream_failed"
 
     laptop.supervisor.start_again("triton")
