@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -16,7 +16,7 @@ from clara_ops.localkube.scheduler import schedule
 from clara_ops.localkube.status import NODE_NAME, TERMINAL, Outcome, pending_status
 from clara_ops.localkube.store import Store, key_of, timestamp
 from clara_ops.localkube.volumes import PodFolders
-from clara_ops.localkube.worker import PodWorker, kill_containers
+from clara_ops.localkube.worker import PodWorker, end_containers
 
 GPU_ANNOTATION = "localkube/gpus"
 SHUTDOWN = Outcome("Terminated", "Pod was terminated in response to the shutdown of localkube")
@@ -48,8 +48,7 @@ class Node:
         known = {stored["metadata"]["uid"] for stored in self._store.pods.all()}
         for folders in self._store.all_pod_folders():
             if folders.uid not in known:
-                kill_containers(folders)
-                self._clear(folders)
+                self._until_removed(_end_and_remove(folders))
         for stored in sorted(self._store.pods.all(), key=lambda item: item["metadata"]["creationTimestamp"]):
             metadata = stored["metadata"]
             if stored["status"]["phase"] in TERMINAL:
@@ -211,10 +210,10 @@ class Node:
     def _remove(self, stored: Json) -> None:
         if self._current(stored) is not None:
             self._store.pods.remove(*key_of(stored))
-        self._clear(self._store.pod_folders(stored))
+        self._until_removed(asyncio.to_thread(self._store.pod_folders(stored).remove))
 
-    def _clear(self, folders: PodFolders) -> None:
-        removal = asyncio.get_running_loop().create_task(asyncio.to_thread(folders.remove))
+    def _until_removed(self, steps: Coroutine[object, object, None]) -> None:
+        removal = asyncio.get_running_loop().create_task(steps)
         self._removals.add(removal)
         removal.add_done_callback(self._removals.discard)
 
@@ -232,6 +231,11 @@ class Node:
         namespace = pod.metadata.namespace
         collections = {"configmaps": self._store.config_maps, "secrets": self._store.secrets}
         return lambda plural, name: collections[plural].find(namespace, name)
+
+
+async def _end_and_remove(folders: PodFolders) -> None:
+    await end_containers(folders)
+    await asyncio.to_thread(folders.remove)
 
 
 @dataclass(frozen=True)

@@ -203,9 +203,11 @@ class PodWorker:
         self._reporter.status(self._status)
 
 
-def kill_containers(folders: PodFolders) -> None:
-    """Kill what still runs of a pod that is not known any more."""
-    for folder in (folders.path / "containers").glob("*"):
-        found = process.find(folder)
-        if isinstance(found, Process):
-            found.kill()
+async def end_containers(folders: PodFolders) -> None:
+    """Kill what still runs of a pod that is not known any more, and wait until it has written its last record."""
+    found = [process.find(folder) for folder in (folders.path / "containers").glob("*")]
+    running = [item for item in found if isinstance(item, Process)]
+    for item in running:
+        item.kill()
+    for item in running:
+        await item.wait()
