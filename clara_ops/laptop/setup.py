@@ -23,6 +23,8 @@ VENVS = ROOT / ".venvs"
 STAMP = ".clara-lock"
 OLDEST_PYTHON = (3, 11)
 OLDEST_GLIBC = (2, 35)
+APT_PATIENCE_SECONDS = 300
+_APT_IS_AT_WORK = "Could not get lock"
 
 
 class SetupError(Exception):
@@ -138,9 +140,8 @@ def install_programs(programs: Sequence[SystemProgram | PythonLibrary]) -> None:
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         for program in missing:
-            say(
-                f"missing: {program.program} ({program.purpose}); 'apt-get install {program.package}' as root brings it"
-            )
+            say(f"missing: {program.program} ({program.purpose})")
+        say(f"as root, 'apt-get install {' '.join(program.package for program in missing)}' brings it")
         return
     packages = [program.package for program in missing]
     say(f"installing Debian packages: {' '.join(packages)}")
@@ -171,7 +172,15 @@ class _services_stay_off:  # noqa: N801  (reads as a verb in `with`)
 
 
 def _apt_get(*arguments: str) -> None:
-    run(["apt-get", *arguments], quiet=True, environment={"DEBIAN_FRONTEND": "noninteractive"})
+    """Run apt-get, waiting for another one that is at work: a new machine upgrades itself first."""
+    command = ["apt-get", "-o", f"DPkg::Lock::Timeout={APT_PATIENCE_SECONDS}", *arguments]
+    deadline = time.monotonic() + APT_PATIENCE_SECONDS
+    while (done := _captured(command, {"DEBIAN_FRONTEND": "noninteractive"})).returncode != 0:
+        if _APT_IS_AT_WORK not in done.stdout or time.monotonic() > deadline:
+            print(done.stdout, end="", flush=True)
+            raise subprocess.CalledProcessError(done.returncode, command)
+        say("another apt-get is at work; waiting for it")
+        time.sleep(5)
 
 
 def make_environments() -> None:
@@ -273,16 +282,16 @@ def _ensure_pip() -> None:
     _apt_get("install", "-y", "-qq", "--no-install-recommends", "python3-pip", "ca-certificates")
 
 
-def run(command: Sequence[str], *, quiet: bool = False, environment: Mapping[str, str] | None = None) -> None:
-    """Run a command; its output is shown only when it fails, or as it comes where `quiet` is off."""
-    full = {**os.environ, **(environment or {})}
-    done = subprocess.run(
-        command, check=False, env=full, text=True, stdout=subprocess.PIPE if quiet else None, stderr=subprocess.STDOUT
-    )
+def run(command: Sequence[str]) -> None:
+    """Run a command; its output is shown as it comes."""
+    done = subprocess.run(command, check=False, stderr=subprocess.STDOUT)
     if done.returncode != 0:
-        if done.stdout:
-            print(done.stdout, end="", flush=True)
         raise subprocess.CalledProcessError(done.returncode, command)
+
+
+def _captured(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    full = {**os.environ, **environment}
+    return subprocess.run(command, check=False, env=full, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 if __name__ == "__main__":

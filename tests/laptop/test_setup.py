@@ -16,7 +16,8 @@ def test_what_is_missing_is_said_with_its_purpose_where_we_are_not_root(
     monkeypatch.setattr(setup.os, "geteuid", lambda: 1000)
     setup.install_programs([SystemProgram("no-such-program", "no-such-package", "tests of nothing")])
     said = capsys.readouterr().out
-    assert "missing: no-such-program (tests of nothing); 'apt-get install no-such-package' as root brings it" in said
+    assert "missing: no-such-program (tests of nothing)" in said
+    assert "as root, 'apt-get install no-such-package' brings it" in said
 
 
 def test_what_is_there_is_not_mentioned(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +58,32 @@ def test_a_python_that_is_too_new_for_triton_is_replaced_or_named(monkeypatch: p
         setup._python_for(old)
 
 
-def test_a_command_that_fails_shows_its_output(capsys: pytest.CaptureFixture[str]) -> None:
+def fake_apt(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = folder / "apt-get"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setattr(setup.time, "sleep", lambda _seconds: None)
+
+
+def test_another_apt_that_is_at_work_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = f"test -e {tmp_path}/free || {{ touch {tmp_path}/free; echo 'E: Could not get lock /x'; exit 100; }}"
+    fake_apt(tmp_path, script, monkeypatch)
+    setup._apt_get("update")
+    assert "another apt-get is at work; waiting for it" in capsys.readouterr().out
+
+
+def test_an_apt_that_fails_shows_its_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_apt(tmp_path, "echo no space left; exit 3", monkeypatch)
     with pytest.raises(subprocess.CalledProcessError):
-        setup.run([sys.executable, "-c", "print('no space left'); raise SystemExit(3)"], quiet=True)
+        setup._apt_get("update")
     assert "no space left" in capsys.readouterr().out
+
+
+def test_a_command_that_fails_ends_set_up() -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        setup.run([sys.executable, "-c", "raise SystemExit(3)"])
