@@ -16,6 +16,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from clara_ops.contract.source import SourceMap
 from clara_ops.imaging.frames import Frame
 from clara_ops.imaging.planes import values
 from clara_ops.imaging.result_modules import (
@@ -24,6 +25,7 @@ from clara_ops.imaging.result_modules import (
     add_plane,
     copy_source_modules,
     decimals,
+    patient_orientation,
     reference,
 )
 from clara_ops.imaging.source_series import SourceSeries
@@ -75,22 +77,23 @@ def derived_images(voxels: npt.NDArray[Any], source: SourceSeries, series: Resul
         One dataset a slice, Pixel Data included.
     """
     encoding = choose_encoding(voxels)
-    for index, (piece, frame, plane) in enumerate(zip(source.map.slices, source.frames, voxels, strict=True)):
+    for index, (piece, plane) in enumerate(zip(source.map.slices, voxels, strict=True)):
         keeps_class = piece.sop_class_uid in _KEEPS_ITS_CLASS
         image = Dataset()
         image.SOPInstanceUID = derived_uid("image", series.uid, str(index))
         image.InstanceNumber = index + 1
         image.DerivationDescription = " ".join(series.model)
-        image.SourceImageSequence = [reference(piece, frame=piece.frame)]
+        if not source.is_placeholder:
+            image.SourceImageSequence = [reference(piece, frame=piece.frame)]
         _add_pixels(image, plane, encoding)
         add_plane(image, source.map, piece)
         is_ct = source.map.modality == "CT"
         add_image_series_modules(image, series, source.map.modality if keeps_class or is_ct else "OT", source.header)
         copy_source_modules(image, source.header)
         if keeps_class:
-            _add_attributes_of_source(image, frame)
+            _add_attributes_of_source(image, source.frames[index])
         else:
-            _add_attributes_of_class(image, CTImageStorage if is_ct else SecondaryCaptureImageStorage)
+            _add_attributes_of_class(image, source.map, CTImageStorage if is_ct else SecondaryCaptureImageStorage)
         yield image
 
 
@@ -107,7 +110,7 @@ def _add_attributes_of_source(image: Dataset, frame: Frame) -> None:
             image.add(element)
 
 
-def _add_attributes_of_class(image: Dataset, sop_class_uid: UID) -> None:
+def _add_attributes_of_class(image: Dataset, source: SourceMap, sop_class_uid: UID) -> None:
     """What the class needs beyond the modules that all results share."""
     image.SOPClassUID = sop_class_uid
     if sop_class_uid == CTImageStorage:
@@ -117,6 +120,8 @@ def _add_attributes_of_class(image: Dataset, sop_class_uid: UID) -> None:
     else:
         image.ImageType = ["DERIVED", "SECONDARY"]
         image.ConversionType = "WSD"
+        image.PatientOrientation = patient_orientation(source)
+        image.RescaleType = "US"
 
 
 def _add_pixels(image: Dataset, plane: npt.NDArray[Any], encoding: Encoding) -> None:

@@ -21,7 +21,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import Comprehensive3DSRStorage
 
 from clara_ops.contract.labels import LabelTable
-from clara_ops.contract.source import SourceMap
+from clara_ops.contract.source import SourceMap, SourceSlice
 from clara_ops.imaging.coded import concept, tracking_uid
 from clara_ops.imaging.measurements import Measurement
 from clara_ops.imaging.result_modules import (
@@ -71,12 +71,12 @@ def build_measurement_report(
     report.ContentDate, report.ContentTime = series.content_date, series.content_time
     report.PerformedProcedureCodeSequence = []
     report.ReferencedPerformedProcedureStepSequence = []
-    report.CurrentRequestedProcedureEvidenceSequence = [_evidence(source.map, segmentation)]
+    report.CurrentRequestedProcedureEvidenceSequence = [_evidence(source, segmentation)]
     content = MeasurementReport(
         observation_context=_observation_context(series),
         procedure_reported=_PROCEDURES.get(source.map.modality, codes.SCT.ImagingProcedure),
         imaging_measurements=[
-            _group(number, found, table, source.map, segmentation) for number, found in enumerate(measurements, start=1)
+            _group(number, found, table, source, segmentation) for number, found in enumerate(measurements, start=1)
         ],
     )
     report.update(content[0])
@@ -85,21 +85,25 @@ def build_measurement_report(
     return report
 
 
-def _evidence(source: SourceMap, segmentation: Dataset) -> Dataset:
+def _evidence(source: SourceSeries, segmentation: Dataset) -> Dataset:
     """Everything that the report is about: the segmentation, and the images that were segmented."""
-    instances = {piece.sop_instance_uid: piece for piece in source.slices}
-    images = Dataset()
-    images.SeriesInstanceUID = source.series_instance_uid
-    images.ReferencedSOPSequence = [reference(piece, frame=None) for piece in instances.values()]
     segments = Dataset()
     segments.SeriesInstanceUID = segmentation.SeriesInstanceUID
     segments.ReferencedSOPSequence = [Dataset()]
     segments.ReferencedSOPSequence[0].ReferencedSOPClassUID = segmentation.SOPClassUID
     segments.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = segmentation.SOPInstanceUID
     study = Dataset()
-    study.StudyInstanceUID = source.study_instance_uid
-    study.ReferencedSeriesSequence = [images, segments]
+    study.StudyInstanceUID = source.map.study_instance_uid
+    study.ReferencedSeriesSequence = [segments] if source.is_placeholder else [_images(source.map), segments]
     return study
+
+
+def _images(source: SourceMap) -> Dataset:
+    instances = {piece.sop_instance_uid: piece for piece in source.slices}
+    images = Dataset()
+    images.SeriesInstanceUID = source.series_instance_uid
+    images.ReferencedSOPSequence = [reference(piece, frame=None) for piece in instances.values()]
+    return images
 
 
 def _observation_context(series: ResultSeries) -> ObservationContext:
@@ -114,17 +118,12 @@ def _observation_context(series: ResultSeries) -> ObservationContext:
 
 
 def _group(
-    number: int, found: Measurement, table: LabelTable, source: SourceMap, segmentation: Dataset
+    number: int, found: Measurement, table: LabelTable, source: SourceSeries, segmentation: Dataset
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     label = found.label
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid=tracking_uid(label, table, source), identifier=label.name),
-        referenced_segment=ReferencedSegment(
-            segmentation.SOPClassUID,
-            segmentation.SOPInstanceUID,
-            number,
-            source_series=SourceSeriesForSegmentation(source.series_instance_uid),
-        ),
+        tracking_identifier=TrackingIdentifier(uid=tracking_uid(label, table, source.map), identifier=label.name),
+        referenced_segment=_referenced_segment(number, source, segmentation),
         finding_category=concept(label.category),
         finding_type=concept(label.type),
         finding_sites=[FindingSite(concept(label.anatomy))] if label.anatomy else None,
@@ -133,7 +132,16 @@ def _group(
     )
 
 
-def _items(found: Measurement, source: SourceMap) -> Iterator[NumericItem]:
+def _referenced_segment(number: int, source: SourceSeries, segmentation: Dataset) -> ReferencedSegment:
+    """The segment and what it was made from; a placeholder's series does not exist, so nothing may refer to it."""
+    series = SourceSeriesForSegmentation(source.map.series_instance_uid)
+    segment = ReferencedSegment(segmentation.SOPClassUID, segmentation.SOPInstanceUID, number, source_series=series)
+    if source.is_placeholder:
+        del segment[1]
+    return segment
+
+
+def _items(found: Measurement, source: SourceSeries) -> Iterator[NumericItem]:
     yield NumericItem(
         name=codes.SCT.Volume,
         value=round(found.volume_ml * 1000, _PLACES),
@@ -142,18 +150,20 @@ def _items(found: Measurement, source: SourceMap) -> Iterator[NumericItem]:
     )
     if not found.voxels:
         return
-    piece = source.slices[found.slice_index]
-    image = SourceImageForMeasurement(
-        piece.sop_class_uid, piece.sop_instance_uid, None if piece.frame is None else [piece.frame]
-    )
+    piece = source.map.slices[found.slice_index]
     yield NumericItem(
         name=codes.SCT.LongAxis,
         value=round(found.slice_diameter_mm, _PLACES),
         unit=codes.UCUM.Millimeter,
-        referenced_images=[image],
+        referenced_images=None if source.is_placeholder else [_image(piece)],
     )
     yield NumericItem(
         name=codes.IBSI.Maximum3DDiameterOfAMesh,
         value=round(found.diameter_mm, _PLACES),
         unit=codes.UCUM.Millimeter,
     )
+
+
+def _image(piece: SourceSlice) -> SourceImageForMeasurement:
+    frames = None if piece.frame is None else [piece.frame]
+    return SourceImageForMeasurement(piece.sop_class_uid, piece.sop_instance_uid, frames)

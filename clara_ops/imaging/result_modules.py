@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DSfloat
 
-from clara_ops.contract.source import SourceMap, SourceSlice
+from clara_ops.contract.source import SourceMap, SourceSlice, Vector
 from clara_ops.imaging.uids import derived_uid
 
 PATIENT = (
@@ -40,6 +40,7 @@ _INHERITED = (
 )  # fmt: skip
 _TEXT_VRS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 _LONG_STRING = 64
+_AXIS_LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
 
 MANUFACTURER = "clara-workflows"
 DEVICE_SERIAL_NUMBER = "1"
@@ -83,6 +84,8 @@ def add_image_series_modules(result: Dataset, series: ResultSeries, modality: st
     for keyword in _INHERITED:
         if keyword in header:
             result[keyword] = copy.deepcopy(header[keyword])
+    if modality != "SEG" and "BodyPartExamined" not in header and "Laterality" not in header:
+        result.Laterality = ""  # of a body part that may be one of a pair, nobody knows
 
 
 def copy_source_modules(result: Dataset, header: Dataset, *, spatial: bool = True) -> None:
@@ -116,6 +119,16 @@ def add_plane(result: Dataset, source: SourceMap, piece: SourceSlice) -> None:
     result.PixelSpacing = decimals(*source.pixel_spacing)
     (result.SliceThickness,) = (result.SpacingBetweenSlices,) = decimals(source.slice_spacing)
     result.FrameOfReferenceUID = frame_of_reference_uid(source)
+
+
+def patient_orientation(source: SourceMap) -> list[str]:
+    """The sides of the patient that rows and columns point to most (DICOM PS3.3 section C.7.6.1.1.1)."""
+    return [_letter(source.row_direction), _letter(source.column_direction)]
+
+
+def _letter(direction: Vector) -> str:
+    axis = max(range(3), key=lambda number: abs(direction[number]))
+    return _AXIS_LETTERS[axis][direction[axis] < 0]
 
 
 def frame_of_reference_uid(source: SourceMap) -> str:

@@ -12,7 +12,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from clara_ops.contract.labels import LabelTable
-from clara_ops.contract.source import Vector
 from clara_ops.imaging.overlay import ABDOMEN_WINDOW, overlay_slice
 from clara_ops.imaging.pixels import frame_values
 from clara_ops.imaging.planes import values
@@ -21,12 +20,13 @@ from clara_ops.imaging.result_modules import (
     add_image_series_modules,
     add_plane,
     copy_source_modules,
+    patient_orientation,
     reference,
 )
 from clara_ops.imaging.source_series import SourceSeries
 from clara_ops.imaging.uids import derived_uid
 
-_AXIS_LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
+_BLACK = -32768.0
 
 
 def overlay_images(
@@ -37,7 +37,7 @@ def overlay_images(
     Args:
         labels: (slices, rows, columns) on the grid of the source.
         table: gives each label its colour.
-        source: gives the grey values and the window.
+        source: gives the grey values and the window; that of a placeholder is black.
         series: that the objects go into.
 
     Yields:
@@ -45,12 +45,13 @@ def overlay_images(
     """
     window = source_window(source)
     image = _common_modules(source, series)
-    for index, (piece, frame, plane) in enumerate(zip(source.map.slices, source.frames, labels, strict=True)):
-        picture = overlay_slice(frame_values(frame, np.float32), plane, table.labels, window=window)
+    for index, (piece, plane) in enumerate(zip(source.map.slices, labels, strict=True)):
+        picture = overlay_slice(_grey_values(source, index), plane, table.labels, window=window)
         add_plane(image, source.map, piece)
         image.SOPInstanceUID = derived_uid("overlay", series.uid, str(index))
         image.InstanceNumber = index + 1
-        image.SourceImageSequence = [reference(piece, frame=piece.frame)]
+        if not source.is_placeholder:
+            image.SourceImageSequence = [reference(piece, frame=piece.frame)]
         image.PixelData = picture.tobytes()
         yield image
 
@@ -63,7 +64,7 @@ def _common_modules(source: SourceSeries, series: ResultSeries) -> Dataset:
     image.DerivationDescription = "Segmentation laid over the windowed source image"
     image.DateOfSecondaryCapture, image.TimeOfSecondaryCapture = series.content_date, series.content_time
     image.BurnedInAnnotation = "NO"
-    image.PatientOrientation = [_letter(source.map.row_direction), _letter(source.map.column_direction)]
+    image.PatientOrientation = patient_orientation(source.map)
     image.SamplesPerPixel, image.PhotometricInterpretation, image.PlanarConfiguration = 3, "RGB", 0
     image.Rows, image.Columns = source.map.rows, source.map.columns
     image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 8, 8, 7, 0
@@ -77,14 +78,14 @@ def source_window(source: SourceSeries) -> tuple[float, float]:
     centres, widths = values(source.header.get("WindowCenter")), values(source.header.get("WindowWidth"))
     if centres and widths and float(widths[0]) > 1:
         return float(centres[0]), float(widths[0])
-    if source.map.modality == "CT":
+    if source.map.modality == "CT" or source.is_placeholder:
         return ABDOMEN_WINDOW
-    middle = frame_values(source.frames[len(source.frames) // 2], np.float32)
+    middle = _grey_values(source, len(source.map.slices) // 2)
     low, high = float(middle.min()), float(middle.max())
     return (low + high) / 2, max(high - low, 2.0)
 
 
-def _letter(direction: Vector) -> str:
-    """The side of the patient that a direction points to most (DICOM PS3.3 section C.7.6.1.1.1)."""
-    axis = int(np.argmax(np.abs(direction)))
-    return _AXIS_LETTERS[axis][direction[axis] < 0]
+def _grey_values(source: SourceSeries, index: int) -> npt.NDArray[Any]:
+    if source.is_placeholder:
+        return np.full((source.map.rows, source.map.columns), _BLACK, np.float32)
+    return frame_values(source.frames[index], np.float32)

@@ -103,7 +103,10 @@ def build_segmentation(
         omit_empty_frames=not form.keep_empty_frames,
     )
     _remove_the_clock(segmentation, series)
-    _reference_source(segmentation, planes)
+    if source.is_placeholder:
+        _remove_references(segmentation)
+    else:
+        _reference_source(segmentation, planes)
     _derive_dimension_organization(segmentation)
     add_image_series_modules(segmentation, series, "SEG", source.header)
     copy_source_modules(segmentation, source.header)
@@ -164,6 +167,13 @@ def _reference_source(segmentation: Dataset, planes: Mapping[str, SourceSlice]) 
     for item in _frame_references(segmentation):
         piece = planes[str(item.ReferencedSOPInstanceUID)]
         item.update(reference(piece, frame=piece.frame))
+
+
+def _remove_references(segmentation: Dataset) -> None:
+    """No instance is behind the stand-ins."""
+    del segmentation.ReferencedSeriesSequence, segmentation.SourceImageSequence
+    for frame in segmentation.PerFrameFunctionalGroupsSequence:
+        del frame.DerivationImageSequence
 
 
 def _frame_references(segmentation: Dataset) -> Iterable[Dataset]:

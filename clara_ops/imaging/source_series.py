@@ -18,11 +18,11 @@ from clara_ops.imaging.volumes import stack_series
 
 @dataclass(frozen=True, eq=False)
 class SourceSeries:
-    """A series on disk.
+    """A series on disk, or the placeholder of one (`clara_ops.imaging.new_study`).
 
     Attributes:
         map: its slices in the volume's order.
-        frames: the plane of each slice, for decoding.
+        frames: the plane of each slice, for decoding; none where the series is a placeholder.
         header: all attributes of the first slice's object, but its pixels.
     """
 
@@ -33,6 +33,11 @@ class SourceSeries:
     @property
     def grid(self) -> Grid:
         return source_grid(self.map)
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether no instance is behind it: nothing to refer to, and no grey values."""
+        return not self.frames
 
 
 def open_source(source: SourceMap, folder: Path) -> SourceSeries:

@@ -64,11 +64,11 @@ def build_structure_set(
     result.StructureSetLabel = series.model[0][:16]
     result.StructureSetName = series.description[:64]
     result.StructureSetDate, result.StructureSetTime = series.content_date, series.content_time
-    result.ReferencedFrameOfReferenceSequence = [_referenced_frame_of_reference(source.map)]
+    result.ReferencedFrameOfReferenceSequence = [_referenced_frame_of_reference(source)]
     rois = [_Roi(number, label, region) for number, (label, region) in _numbered(labels, table)]
     frame_of_reference = frame_of_reference_uid(source.map)
     result.StructureSetROISequence = [_roi(roi, table, frame_of_reference, segmentation) for roi in rois]
-    result.ROIContourSequence = [_roi_contour(roi, source.map) for roi in rois]
+    result.ROIContourSequence = [_roi_contour(roi, source) for roi in rois]
     result.RTROIObservationsSequence = [_observation(roi) for roi in rois]
     result.ApprovalStatus = "UNAPPROVED"
     result.OperatorsName = ""
@@ -91,8 +91,16 @@ def _numbered(labels: npt.NDArray[Any], table: LabelTable) -> enumerate[tuple[La
     return enumerate(label_regions(labels, table.labels), start=1)
 
 
-def _referenced_frame_of_reference(source: SourceMap) -> Dataset:
+def _referenced_frame_of_reference(source: SourceSeries) -> Dataset:
     """Every image that contours may lie on."""
+    item = Dataset()
+    item.FrameOfReferenceUID = frame_of_reference_uid(source.map)
+    if not source.is_placeholder:
+        item.RTReferencedStudySequence = [_referenced_study(source.map)]
+    return item
+
+
+def _referenced_study(source: SourceMap) -> Dataset:
     series = Dataset()
     series.SeriesInstanceUID = source.series_instance_uid
     instances = {piece.sop_instance_uid: piece for piece in source.slices}
@@ -100,10 +108,7 @@ def _referenced_frame_of_reference(source: SourceMap) -> Dataset:
     study = Dataset()
     study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = _STUDY_CLASS, source.study_instance_uid
     study.RTReferencedSeriesSequence = [series]
-    item = Dataset()
-    item.FrameOfReferenceUID = frame_of_reference_uid(source)
-    item.RTReferencedStudySequence = [study]
-    return item
+    return study
 
 
 def _roi(roi: _Roi, table: LabelTable, frame_of_reference: str, segmentation: Dataset) -> Dataset:
@@ -123,7 +128,7 @@ def _roi(roi: _Roi, table: LabelTable, frame_of_reference: str, segmentation: Da
     return item
 
 
-def _roi_contour(roi: _Roi, source: SourceMap) -> Dataset:
+def _roi_contour(roi: _Roi, source: SourceSeries) -> Dataset:
     """An item of ROI Contour Sequence (DICOM PS3.3 section C.8.8.6)."""
     item = Dataset()
     item.ReferencedROINumber = roi.number
@@ -133,18 +138,19 @@ def _roi_contour(roi: _Roi, source: SourceMap) -> Dataset:
     return item
 
 
-def _contours(region: Region, source: SourceMap) -> list[Dataset]:
+def _contours(region: Region, source: SourceSeries) -> list[Dataset]:
     first_slice, *corner = region.offset
     contours: list[Dataset] = []
-    for piece, plane in zip(source.slices[first_slice:], region.mask, strict=False):
+    for piece, plane in zip(source.map.slices[first_slice:], region.mask, strict=False):
         image = reference(piece, frame=piece.frame)
         for polygon in outline(plane):
             contour = Dataset()
-            contour.ContourImageSequence = [image]
+            if not source.is_placeholder:
+                contour.ContourImageSequence = [image]
             contour.ContourGeometricType = "CLOSED_PLANAR"
             contour.NumberOfContourPoints = len(polygon)
             contour.ContourNumber = len(contours) + 1
-            contour.add(_contour_data(_points(polygon + corner, source, piece)))
+            contour.add(_contour_data(_points(polygon + corner, source.map, piece)))
             contours.append(contour)
     return contours
 

@@ -1,5 +1,7 @@
 """Stage dicom-writer: every volume of the input becomes DICOM objects in the study that it was made from.
 
+Where there is no DICOM input at all, the objects go into a study that is made up, and say so.
+
 A label volume (with `<name>.labels.json`) becomes a Segmentation, a series of overlay pictures, and whatever else is
 asked for; any other volume becomes a series like its source.
 """
@@ -7,7 +9,7 @@ asked for; any other volume becomes a series like its source.
 import hashlib
 import logging
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,14 +27,16 @@ from clara_ops.driver.progress import Progress
 from clara_ops.imaging.derived_series import derived_images
 from clara_ops.imaging.dicom_file import save_dicom
 from clara_ops.imaging.errors import MissingSource
+from clara_ops.imaging.headers import scan_folder
 from clara_ops.imaging.label_objects import Kind, Wanted, label_objects
 from clara_ops.imaging.label_table import check_labels, read_label_table
 from clara_ops.imaging.metaimage import read_volume
+from clara_ops.imaging.new_study import new_study, placeholder_source, right_handed
 from clara_ops.imaging.planes import values
 from clara_ops.imaging.resample import fit_to_source
 from clara_ops.imaging.result_modules import ResultSeries
 from clara_ops.imaging.segmentation import SegmentationForm, SegmentationType
-from clara_ops.imaging.source_map import read_source_map
+from clara_ops.imaging.source_map import read_source_map, source_path
 from clara_ops.imaging.source_series import SourceSeries, find_source, open_source
 from clara_ops.imaging.uids import derived_uid
 
@@ -46,6 +50,7 @@ _SERIES_NUMBERS = {
     Kind.MEASUREMENTS: 5000,
 }
 """Series Numbers: one of these and the source's own number."""
+_WITHOUT_SOURCE = "no DICOM input: written into a new study of a placeholder patient"
 _UNKNOWN_DATE, _UNKNOWN_TIME = "19000101", "000000"
 
 logger = logging.getLogger(__name__)
@@ -68,13 +73,19 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--measurements", action="store_true", help="also write a Structured Report with volumes and diameters"
     )
+    parser.add_argument(
+        "--modality",
+        choices=["CT", "OT"],
+        default="OT",
+        help="what a volume without DICOM source holds: CT (Hounsfield units), or OT, anything else (%(default)s)",
+    )
 
 
 def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageResult:
     """Write at least one DICOM object, `<SOPInstanceUID>.dcm`, for every volume of the input.
 
     Raises:
-        MissingSource: the series that a volume was made from cannot be found.
+        MissingSource: there is DICOM input, and the series that a volume was made from cannot be found in it.
         GridMismatch, LabelError, VolumeError: a volume that cannot be written rightly.
     """
     volumes = folders.volumes()
@@ -85,15 +96,34 @@ def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageR
         structure_set=options.structure_set,
         measurements=options.measurements,
     )
+    study = _study_without_source(volumes, folders.dicom, manifest)
+    context = _Context(folders.dicom, manifest, wanted, study, options.modality)
     written = 0
     for number, path in enumerate(volumes):
-        result = _read_result(path, folders.dicom, manifest, wanted)
+        result = _read_result(path, context)
         total = len(result.source.map.slices)
         for done, dataset in enumerate(_objects(result, wanted), start=1):
             save_dicom(dataset, folders.output)
             written += 1
             progress(100 * (number + min(done / (total + 1), 1)) / len(volumes), f"writing {dataset.Modality} objects")
-    return StageResult(facts={"volumes": len(volumes), "objects": written})
+    facts = {"volumes": len(volumes), "objects": written, "new_study": study is not None}
+    return StageResult(reason=_WITHOUT_SOURCE if study else None, facts=facts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Context:
+    """What the volumes of a run share.
+
+    Attributes:
+        study: what volumes without source map go into; None where there is DICOM input, or all of them have one.
+        modality: of the grey values of volumes without source.
+    """
+
+    dicom: Path | None
+    manifest: Manifest | None
+    wanted: Wanted
+    study: Dataset | None
+    modality: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,19 +144,33 @@ class _Result:
     content_time: str
 
 
-def _read_result(path: Path, dicom: Path | None, manifest: Manifest | None, wanted: Wanted) -> _Result:
+def _study_without_source(volumes: Sequence[Path], dicom: Path | None, manifest: Manifest | None) -> Dataset | None:
+    """A new study for the volumes that no DICOM image can be behind, since there is none."""
+    without = [path for path in volumes if not source_path(path).is_file()]
+    if not without or (dicom and scan_folder(dicom).instances):
+        return None
+    study = new_study(without, manifest)
+    logger.warning("%s: %s", _WITHOUT_SOURCE, ", ".join(path.name for path in without))
+    return study
+
+
+def _read_result(path: Path, context: _Context) -> _Result:
     table = read_label_table(path)
-    source = _source_of(path, dicom)
     image = read_volume(path)
     if table:
         check_labels(sitk.GetArrayViewFromImage(image), table, path)
+    if context.study and not source_path(path).is_file():
+        image = right_handed(image)
+        source = placeholder_source(image, context.study, context.modality)
+    else:
+        source = _source_of(path, context.dicom)
     voxels, difference = fit_to_source(image, source.map, nearest=table is not None, where=str(path))
     if difference:
         logger.warning("%s: resampled onto the grid of its source: %s", path.name, difference)
-    content_date, content_time = _content_moment(manifest, source.header)
+    content_date, content_time = _content_moment(context.manifest, source.header)
     digest = hashlib.sha256(voxels.data)
-    digest.update(repr((table, wanted.segmentation)).encode())
-    run_id = manifest.run_id if manifest else ""
+    digest.update(repr((table, context.wanted.segmentation)).encode())
+    run_id = context.manifest.run_id if context.manifest else ""
     identity = (run_id, source.map.series_instance_uid, digest.hexdigest())
     return _Result(voxels, table, source, identity, content_date, content_time)
 

@@ -52,10 +52,13 @@ class Case:
 
     def objects(self, *arguments: str, manifest: Path | None = None) -> list[Dataset]:
         run_writer(self.folder / "labels", self.dicom, self.folder / "results", *arguments, manifest=manifest)
-        paths = sorted((self.folder / "results").glob("*.dcm"))
-        return sorted(
-            (pydicom.dcmread(path) for path in paths), key=lambda found: (found.Modality, found.InstanceNumber)
-        )
+        return objects_in(self.folder / "results")
+
+
+def objects_in(folder: Path) -> list[Dataset]:
+    """The objects of a folder, by modality and number."""
+    objects = [pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))]
+    return sorted(objects, key=lambda found: (found.Modality, found.InstanceNumber))
 
 
 def make_case(folder: Path, images: list[Dataset], *arguments: str) -> Case:
