@@ -89,6 +89,14 @@ def check_rule(rule: object, where: str = "rule") -> None:
         )
 
 
+def attributes_of(rule: Mapping[str, Any]) -> frozenset[str]:
+    """All attributes that a rule asks for."""
+    if "attribute" in rule:
+        return frozenset({str(rule["attribute"])})
+    parts = rule.get("all") or rule.get("any") or [rule["not"]]
+    return frozenset().union(*(attributes_of(part) for part in parts))
+
+
 def _check_comparison(rule: Mapping[str, Any], where: str) -> None:
     operator, value = rule["op"], rule["value"]
     if operator != "exists" and operator not in _OPERATORS:

@@ -17,13 +17,12 @@ from urllib3.exceptions import HTTPError
 
 from clara_ops.contract.environment import IMAGE_REGISTRY
 from clara_ops.contract.errors import StageExit
-from clara_ops.contract.evaluator import evaluate
+from clara_ops.contract.evaluator import attributes_of, evaluate
 from clara_ops.dag.cause import cause_of, exit_code_of
 from clara_ops.dag.errors import MemoryExhausted, OutOfMemory, StageError
 from clara_ops.dag.listener import Listener
 from clara_ops.dag.pod_watch import WatchingPodManager
 from clara_ops.dag.prepare import facts_of, payload_of
-from clara_ops.workflow.acceptance import attributes_of
 from clara_ops.workflow.pod import stage_pod
 from clara_ops.workflow.workflow import Stage, Workflow
 

@@ -22,11 +22,3 @@ def accepts_rule(accepts: Accepts) -> Mapping[str, Any] | None:
     if accepts.rule is not None:
         parts.append(accepts.rule)
     return {"all": parts} if parts else None
-
-
-def attributes_of(rule: Mapping[str, Any]) -> frozenset[str]:
-    """All attributes that a rule asks for."""
-    if "attribute" in rule:
-        return frozenset({str(rule["attribute"])})
-    parts = rule.get("all") or rule.get("any") or [rule["not"]]
-    return frozenset().union(*(attributes_of(part) for part in parts))

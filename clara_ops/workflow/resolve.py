@@ -8,10 +8,10 @@ from typing import ParamSpec
 
 from clara_ops.contract import environment
 from clara_ops.contract.errors import NameRuleError
-from clara_ops.contract.evaluator import RuleError, check_rule
+from clara_ops.contract.evaluator import RuleError, attributes_of, check_rule
 from clara_ops.contract.names import check_dns_label, check_folder, is_workflow_id
 from clara_ops.contract.payload import LOCKS, LOGS, PUBLISH, RECEIVED
-from clara_ops.workflow.acceptance import accepts_rule, attributes_of
+from clara_ops.workflow.acceptance import accepts_rule
 from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry, Resources
 from clara_ops.workflow.errors import Problem
 from clara_ops.workflow.model import StageSpec, WorkflowSpec
