@@ -83,6 +83,7 @@ TEST_PROGRAMS = (
     SystemProgram("dciodvfy", "dicom3tools", "tests that validate DICOM objects"),
     SystemProgram("dcm2niix", "dcm2niix", "tests that compare volumes with dcm2niix"),
     SystemProgram("plastimatch", "plastimatch", "tests that fill the contours of RT Structure Sets"),
+    SystemProgram("pdftotext", "poppler-utils", "tests that read PDF reports"),
     SystemProgram("chromium", "chromium", "tests that open pages"),
 )
 
