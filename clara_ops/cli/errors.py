@@ -23,6 +23,10 @@ class InputMissing(CommandError):
     """There is nothing to run the workflow on."""
 
 
+class SecretMissing(CommandError):
+    """A stage takes a variable from a Secret, and whoever runs it here has not set it."""
+
+
 class JobTaken(CommandError):
     """A local run of this id exists, or is running now."""
 

@@ -1,5 +1,6 @@
 """`clara-wf test_workflow`: a workflow on this machine, from a folder of files to a folder of results."""
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from clara_ops.cli.errors import InputMissing
 from clara_ops.cli.job import link_results, new_job
 from clara_ops.cli.payload import Received, make_payload
 from clara_ops.cli.project import INSTALLED, Project
+from clara_ops.cli.secrets import secrets_of
 from clara_ops.cli.servers import local_servers
 from clara_ops.cli.stage_run import LocalRun, StageOutcome, StageState
 from clara_ops.cli.view import stage_view
@@ -61,9 +63,10 @@ def run_locally(
 
     Raises:
         InputMissing: nothing to run on; NotAccepted: the workflow's `accepts` refuses it.
+        SecretMissing: a variable that a stage takes from a Secret is not set here.
         JobTaken, LaptopError, PodRefused, and the errors of names.
     """
-    source = input_folder or _sample(workflow)
+    source, secrets = input_folder or _sample(workflow), secrets_of(workflow, os.environ)
     started = time.monotonic()
     with new_job(project, job) as folder:
         payload = payload_path(folder, job)
@@ -71,7 +74,7 @@ def run_locally(
         _check_accepted(workflow, received, source)
         if received.ignored:
             console.print(f"{source}: files left out because they are not DICOM: {received.ignored}", soft_wrap=True)
-        with local_servers(project, folder, workflow) as api:
+        with local_servers(project, folder, workflow, secrets) as api:
             run = LocalRun(workflow, job, payload, folder / "log", received.facts, api)
             with stage_view(console, tuple(stage.name for stage in workflow.stages)) as view:
                 stages = run.run(view)

@@ -56,6 +56,11 @@ class PodApi:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
         self._request("POST", "configmaps", json=body)
 
+    def put_secret(self, name: str, values: dict[str, str]) -> None:
+        """Make a Secret."""
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}
+        self._request("POST", "secrets", json=body)
+
     def create(self, pod: Json) -> str:
         """Make a pod; returns its name.
 

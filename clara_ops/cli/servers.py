@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,13 @@ class Triton:
 
 
 @contextmanager
-def local_servers(project: Project, job_folder: Path, workflow: Workflow) -> Iterator[PodApi]:
+def local_servers(
+    project: Project, job_folder: Path, workflow: Workflow, secrets: Mapping[str, dict[str, str]]
+) -> Iterator[PodApi]:
     """A pod API whose claim `clara-data` is the job's folder, with ConfigMap `clara-platform`; all stopped at the end.
+
+    Args:
+        secrets: keys and values of the Secrets that the stages need, by name.
 
     Raises:
         LaptopError: a server did not become ready; its log is in `<job folder>/log`.
@@ -42,6 +47,8 @@ def local_servers(project: Project, job_folder: Path, workflow: Workflow) -> Ite
         api = PodApi.from_kubeconfig(kubeconfig)
         try:
             api.put_config_map(PLATFORM_CONFIG_MAP, platform_data(triton))
+            for name, values in secrets.items():
+                api.put_secret(name, values)
             yield api
         finally:
             api.close()

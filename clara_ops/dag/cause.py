@@ -12,6 +12,7 @@ from clara_ops.dag.errors import (
     DeadlineExceeded,
     ImageUnavailable,
     OutOfMemory,
+    PodConfigurationError,
     PodLost,
     StageError,
     StageInputRefused,
@@ -23,6 +24,7 @@ _LOST_REASONS = frozenset(
 )
 _KILLED = frozenset({128 + signal.SIGKILL, 128 + signal.SIGTERM})
 _IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+CONFIGURATION_REASON = "CreateContainerConfigError"
 
 
 def exit_code_of(pod: V1Pod | None) -> int | None:
@@ -57,6 +59,16 @@ def cause_of(stage: str, pod: V1Pod | None, error: BaseException) -> AirflowExce
     return _cause_without_exit(stage, pod, error)
 
 
+def missing_configuration(pod: V1Pod) -> str | None:
+    """Why the container of a pod cannot be made as the pod says; None where nothing hinders it."""
+    statuses = (pod.status.init_container_statuses or []) + (pod.status.container_statuses or [])
+    for status in statuses:
+        waiting = status.state.waiting if status.state else None
+        if waiting is not None and waiting.reason == CONFIGURATION_REASON:
+            return str(waiting.message or "no message")
+    return None
+
+
 def _cause_by_exit(stage: str, pod: V1Pod, terminated: V1ContainerStateTerminated) -> AirflowException:
     message = (terminated.message or "").strip() or "it left no message; its log is above"
     if terminated.reason == "OOMKilled":
@@ -71,6 +83,12 @@ def _cause_by_exit(stage: str, pod: V1Pod, terminated: V1ContainerStateTerminate
 
 
 def _cause_without_exit(stage: str, pod: V1Pod, error: BaseException) -> AirflowException:
+    missing = missing_configuration(pod)
+    if missing is not None:
+        return PodConfigurationError(
+            f"stage {stage!r}: its pod cannot start ({CONFIGURATION_REASON}): {missing}; "
+            f"create it in namespace {pod.metadata.namespace!r}, or correct the catalogue entry"
+        )
     for status in pod.status.container_statuses or []:
         waiting = status.state.waiting if status.state else None
         if waiting is not None and waiting.reason in _IMAGE_REASONS:

@@ -8,7 +8,7 @@ from airflow.sdk import DAG, BaseOperator, ExceptionRetryPolicy, RetryAction, Re
 
 from clara_ops.contract.payload import PUBLISH
 from clara_ops.dag.deliver import DeliverOperator
-from clara_ops.dag.errors import ImageUnavailable, PodLost
+from clara_ops.dag.errors import ImageUnavailable, PodConfigurationError, PodLost
 from clara_ops.dag.prepare import PrepareOperator
 from clara_ops.dag.publish import PublishOperator
 from clara_ops.dag.stage_operator import StageOperator
@@ -29,6 +29,7 @@ _STAGE_RETRIES = ExceptionRetryPolicy(
     rules=[
         RetryRule(PodLost, RetryAction.RETRY, timedelta(seconds=1), "the pod was lost, not the stage"),
         RetryRule(ImageUnavailable, RetryAction.RETRY, timedelta(seconds=60), "the registry may come back"),
+        RetryRule(PodConfigurationError, RetryAction.RETRY, timedelta(seconds=60), "someone may add what is missing"),
     ]
 )
 

@@ -27,6 +27,10 @@ class ImageUnavailable(StageError):
     """The image of the stage cannot be pulled."""
 
 
+class PodConfigurationError(StageError):
+    """The stage's container cannot be made as the pod says: most often a Secret or its key is missing."""
+
+
 class StageInputRefused(AirflowFailException):
     """The stage said that its input is wrong (exit 65): trying again cannot help."""
 

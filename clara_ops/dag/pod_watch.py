@@ -4,8 +4,11 @@ The operator's own manager asks every few seconds, which is most of the time tha
 waits for the first few seconds; whatever takes longer is left to the manager's slow polling.
 """
 
+import asyncio
+import time
 from collections.abc import Callable
 
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import PodLaunchFailedException
 from airflow.providers.cncf.kubernetes.utils.container import container_is_running
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager, PodPhase
 from kubernetes.client import V1Pod
@@ -13,10 +16,17 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.watch import Watch
 from urllib3.exceptions import HTTPError
 
+from clara_ops.dag.cause import CONFIGURATION_REASON, missing_configuration
+
+CONFIGURATION_SECONDS = 30
+"""How long a pod may wait for a Secret that is not there."""
+
 _START_SECONDS = 20
 _END_SECONDS = 5
 _CONNECT_SECONDS = 10
-_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_TROUBLE = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", CONFIGURATION_REASON}
+)
 
 
 class WatchingPodManager(PodManager):  # type: ignore[misc]  # the provider is not typed
@@ -25,9 +35,21 @@ class WatchingPodManager(PodManager):  # type: ignore[misc]  # the provider is n
     async def await_pod_start(
         self, pod: V1Pod, schedule_timeout: int = 120, startup_timeout: int = 120, check_interval: int = 1
     ) -> None:
-        """Wait until the pod is no longer Pending; raises as the base class does where that takes too long."""
+        """Wait until the pod is no longer Pending; raises as the base class does where that takes too long.
+
+        Raises:
+            PodLaunchFailedException: a Secret was missing for half a minute; without it the pod would wait for ever.
+        """
         self._watch_until(pod, _has_left_pending, _START_SECONDS)
-        await super().await_pod_start(pod, schedule_timeout, startup_timeout, check_interval)
+        start = asyncio.create_task(super().await_pod_start(pod, schedule_timeout, startup_timeout, check_interval))
+        since: float | None = None
+        while not (await asyncio.wait({start}, timeout=check_interval))[0]:
+            missing = missing_configuration(self.read_pod(pod))
+            since = (since or time.monotonic()) if missing else None
+            if since is not None and time.monotonic() - since >= CONFIGURATION_SECONDS:
+                start.cancel()
+                raise PodLaunchFailedException(f"pod cannot start: {missing}")
+        await start
 
     def container_is_running(self, pod: V1Pod, container_name: str) -> bool:
         """Whether the container runs, asked when its log has ended: its status may be a moment behind its log."""

@@ -72,6 +72,14 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
         """The manager that waits by watching."""
         return WatchingPodManager(kube_client=self.client, callbacks=self.callbacks)
 
+    def await_pod_start(self, pod: V1Pod) -> None:
+        """Wait until the pod runs; where it does not come to that, keep what it says of itself before it is deleted."""
+        try:
+            super().await_pod_start(pod)
+        except AirflowException:
+            self.remote_pod = self.pod_manager.read_pod(pod)
+            raise
+
     def render_template_fields(
         self,
         context: Context,

@@ -8,59 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from clara_ops.contract.names import check_dns_label
 from clara_ops.workflow.errors import Problem, WorkflowFileError
+from clara_ops.workflow.fields import AbsolutePath, Environment, FileName, Label, Quantity, Seconds
 from clara_ops.workflow.schema import FileModel, build_model
 from clara_ops.workflow.yaml_source import YamlSource, read_yaml
 
-_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-
-
-def _quantity(value: object) -> object:
-    text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-    if isinstance(text, str) and _QUANTITY.fullmatch(text) is None:
-        raise ValueError("expected a Kubernetes quantity, for example '2', '500m' or '4Gi'")
-    return text
-
-
-def _env_name(value: str) -> str:
-    if _ENV_NAME.fullmatch(value) is None:
-        raise ValueError("an environment name has letters, digits and '_' and does not begin with a digit")
-    return value
-
-
-def _absolute(value: str) -> str:
-    if not value.startswith("/") or ".." in value.split("/"):
-        raise ValueError("expected an absolute path inside the container, for example '/app/locks'")
-    return str(PurePosixPath(value))
-
-
-def _file_name(value: str) -> str:
-    if _FILE_NAME.fullmatch(value) is None:
-        raise ValueError("expected a file or folder name without '/', for example 'dicom-reader.lock'")
-    return value
-
-
-def _object_name(value: str) -> str:
-    return check_dns_label(value, "name")
-
-
-def _seconds(value: object) -> object:
-    if isinstance(value, bool) or not str(value).isdigit() or int(str(value)) < 1:
-        raise ValueError('expected seconds, at least 1, for example "300"')
-    return int(str(value))
-
-
-Quantity = Annotated[StrictStr, BeforeValidator(_quantity)]
-Environment = Mapping[Annotated[StrictStr, AfterValidator(_env_name)], StrictStr]
-AbsolutePath = Annotated[StrictStr, AfterValidator(_absolute)]
-FileName = Annotated[StrictStr, AfterValidator(_file_name)]
-Seconds = Annotated[int, BeforeValidator(_seconds)]
 
 
 class Image(FileModel):
@@ -103,7 +59,7 @@ class Resources(FileModel):
     gpu: Annotated[int, Field(ge=0, le=64)] | None = None
     gpu_product: StrictStr | None = Field(default=None, alias="gpu-product")
     mig: Annotated[StrictStr, Field(pattern=r"^[0-9]+g\.[0-9]+gb(\.me)?$")] | None = None
-    claim: Annotated[StrictStr, AfterValidator(_object_name)] | None = None
+    claim: Label | None = None
 
     @property
     def uses_gpu(self) -> bool:
@@ -118,6 +74,7 @@ class CatalogueEntry(FileModel):
         timeout: seconds that the pod may run.
         driver: False for a container that knows nothing of us: an init container then empties its output for a retry.
         map: a MONAI application package: folders and variables are those of that format, and `driver` is off.
+        env: variables; a value is text, or `{secret: NAME, key: KEY}` for what a Secret of the pods' namespace holds.
         models: names of the Triton models that it needs.
         retries: how often a failed try is repeated, with a pause that grows; a worker that was killed needs one too.
         security_context: laid over the container's restricted security context, for a foreign image.

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictStr
 
-from clara_ops.workflow.catalogue import Environment, Resources
+from clara_ops.workflow.catalogue import Resources
+from clara_ops.workflow.fields import Environment
 from clara_ops.workflow.schema import FileModel
 
 Priority = Literal["lower", "normal", "higher", "immediate"]
@@ -42,7 +43,7 @@ class StageSpec(FileModel):
         input: folders of the payload that it reads; what the steps in `after` write when not given.
         output: folder that it writes; `<name>/output` when not given.
         args: options, as one shell line or as a list of words.
-        env: environment variables, over those of the catalogue.
+        env: variables as in the catalogue, Secrets included; these win over those.
         resources: over those of the catalogue.
         when: rule over the facts of the input (`modality`) and what a step found (`<step>.<fact>`); not met = skipped.
     """

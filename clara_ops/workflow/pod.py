@@ -9,6 +9,7 @@ from clara_ops import __version__
 from clara_ops.contract import environment
 from clara_ops.contract.payload import LOCKS, LOGS, MANIFEST, PUBLISH
 from clara_ops.workflow.catalogue import Resources
+from clara_ops.workflow.fields import SecretKey
 from clara_ops.workflow.workflow import Stage, Workflow
 
 CLAIM = "clara-data"
@@ -100,7 +101,7 @@ def _container(workflow: Workflow, stage: Stage, payload: str, registry: str) ->
         "image": _image(f"{entry.image.repository}:{entry.image.tag}", registry),
         "imagePullPolicy": "IfNotPresent",
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "env": [{"name": name, "value": value} for name, value in _environment(workflow, stage, payload).items()],
+        "env": [_variable(name, value) for name, value in _environment(workflow, stage, payload).items()],
         "envFrom": [{"configMapRef": {"name": PLATFORM_CONFIG_MAP, "optional": True}}],
         "volumeMounts": _mounts(workflow, stage, payload),
         "securityContext": _container_security(entry.security_context),
@@ -142,9 +143,15 @@ def _container_security(relaxed: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _environment(workflow: Workflow, stage: Stage, payload: str) -> dict[str, str]:
+def _variable(name: str, value: str | SecretKey) -> dict[str, Any]:
+    if isinstance(value, SecretKey):
+        return {"name": name, "valueFrom": {"secretKeyRef": {"name": value.secret, "key": value.key}}}
+    return {"name": name, "value": value}
+
+
+def _environment(workflow: Workflow, stage: Stage, payload: str) -> dict[str, str | SecretKey]:
     entry = stage.entry
-    own = {
+    own: dict[str, str | SecretKey] = {
         environment.RUN_ID: payload,
         environment.WORKFLOW_ID: workflow.id,
         environment.STAGE: stage.name,

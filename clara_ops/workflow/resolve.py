@@ -27,7 +27,7 @@ TASKS_OF_THE_PRODUCT = frozenset({"prepare", "publish", "deliver"})
 _OWN_FOLDERS = frozenset({RECEIVED, LOCKS, LOGS, PUBLISH})
 _OWN_VARIABLES = frozenset(
     value for name, value in vars(environment).items() if name.isupper() and isinstance(value, str)
-)
+) - {environment.DEID_KEY}
 
 
 def resolve(spec: WorkflowSpec, source: YamlSource, catalogue: Catalogue, problems: list[Problem]) -> Workflow | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clara_ops.workflow.catalogue import CatalogueEntry, Resources
+from clara_ops.workflow.fields import SecretKey
 from clara_ops.workflow.model import Kinds, Priority
 
 
@@ -36,7 +37,7 @@ class Stage:
     inputs: tuple[StageInput, ...]
     output: str
     args: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str | SecretKey] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     lock: str = ""
     wait_locks: tuple[str, ...] = ()

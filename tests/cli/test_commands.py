@@ -103,6 +103,27 @@ def test_a_stage_that_fails_is_shown_with_its_log(copies: Path, clara_wf: Comman
     assert "remove the folder, or give another JOB_ID" in again.stderr
 
 
+def test_a_value_from_a_secret_is_the_variable_of_that_name(
+    copies: Path, clara_wf: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = copies / "helm/clara-workflow/values.yaml"
+    catalogue = yaml.safe_load(values.read_text())
+    catalogue["stages"]["first"]["env"] = {"SITE_KEY": {"secret": "site", "key": "key.txt"}}
+    values.write_text(yaml.safe_dump(catalogue, sort_keys=False))
+    (copies / "copy_volumes.py").write_text("import os\n" + COPY.replace('"copied"', 'len(os.getenv("SITE_KEY", ""))'))
+    done = clara_wf("test")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "clara-wf: SecretMissing: stage 'first' takes SITE_KEY from key 'key.txt' of Secret 'site'; "
+        "here, set SITE_KEY in the environment of this command\n"
+    )
+    monkeypatch.setenv("SITE_KEY", "twelve chars")
+    done = clara_wf("test")
+    assert done.returncode == 0, done.stdout + done.stderr
+    log = copies / ".clara" / "jobs" / ZERO / "log" / "first.log"
+    assert "12 1.2.3.mhd" in log.read_text()
+
+
 def test_an_image_that_is_not_here_says_what_to_do(copies: Path, clara_wf: Command) -> None:
     values = copies / "helm/clara-workflow/values.yaml"
     catalogue = yaml.safe_load(values.read_text())

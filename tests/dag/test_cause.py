@@ -10,7 +10,15 @@ from kubernetes.client import ApiClient, V1Pod
 from kubernetes.client.exceptions import ApiException
 
 from clara_ops.dag.cause import cause_of, exit_code_of
-from clara_ops.dag.errors import DeadlineExceeded, ImageUnavailable, OutOfMemory, PodLost, StageError, StageInputRefused
+from clara_ops.dag.errors import (
+    DeadlineExceeded,
+    ImageUnavailable,
+    OutOfMemory,
+    PodConfigurationError,
+    PodLost,
+    StageError,
+    StageInputRefused,
+)
 
 OWN_WORDS = AirflowException("Pod x returned a failure.")
 
@@ -19,7 +27,7 @@ def pod(status: dict[str, Any], **metadata: Any) -> V1Pod:
     """A pod as the API server's JSON has it."""
     container = {"name": "base", "resources": {"limits": {"memory": "2Gi"}}}
     data = {
-        "metadata": {"name": "p", **metadata},
+        "metadata": {"name": "p", "namespace": "clara", **metadata},
         "spec": {"containers": [container], "activeDeadlineSeconds": 300},
         "status": status,
     }
@@ -59,6 +67,11 @@ def status_of(name: str, state: dict[str, Any]) -> dict[str, Any]:
             waiting("ImagePullBackOff", "not found"),
             ImageUnavailable,
             r"'tool:1' cannot be pulled \(ImagePullBackOff\): not found",
+        ),
+        (
+            waiting("CreateContainerConfigError", 'secret "site" not found'),
+            PodConfigurationError,
+            r'cannot start \(CreateContainerConfigError\): secret "site" not found; create it in namespace .clara',
         ),
         ({"phase": "Pending"}, StageError, "did not run: Pod x returned a failure"),
     ],

@@ -17,17 +17,20 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from kubernetes import client, config
 
+from clara_ops.dag import pod_watch, stage_operator
 from clara_ops.dag.errors import (
     DeadlineExceeded,
     ImageUnavailable,
     MemoryExhausted,
     OutOfMemory,
+    PodConfigurationError,
     PodLost,
     StageError,
     StageInputRefused,
 )
 from clara_ops.dag.stage_operator import StageOperator
 from clara_ops.workflow.catalogue import load_catalogue
+from clara_ops.workflow.fields import SecretKey
 from clara_ops.workflow.loading import load_workflows
 
 from .conftest import OWN_CATALOGUE, ROOT
@@ -100,11 +103,11 @@ def stage_task(script: str, **changes: Any) -> StageOperator:
     path = ROOT / "dags" / "workflows" / "organ-seg.yaml"
     (workflow,) = load_workflows(path, load_catalogue([OWN_CATALOGUE]))
     stage = workflow.stages[0]
-    when = changes.pop("when", None)
+    when, env = changes.pop("when", None), changes.pop("env", {})
     memory = {"memory": changes.pop("memory", "512Mi"), "memory_retry": changes.pop("memory_retry", None)}
     resources = stage.resources.model_copy(update={"cpu": "1", **memory})
     entry = stage.entry.model_copy(update={"command": ("sh", "-c", script), **changes})
-    stage = replace(stage, entry=entry, resources=resources, args=(), when=when)
+    stage = replace(stage, entry=entry, resources=resources, args=(), when=when, env=env)
     return StageOperator(workflow=replace(workflow, stages=(stage,)), stage=stage, task_id=stage.name)
 
 
@@ -206,6 +209,28 @@ def test_an_image_that_is_not_there(cluster: Cluster) -> None:
     task.stage = replace(task.stage, entry=task.stage.entry.model_copy(update={"image": image}))
     with pytest.raises(ImageUnavailable, match=r"image 'nowhere/nothing:0.1.0' cannot be pulled"):
         run(task)
+
+
+def test_a_secret_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pod_watch, "CONFIGURATION_SECONDS", 0)
+    monkeypatch.setattr(stage_operator, "_POLL_SECONDS", 0.1)
+    with pytest.raises(PodConfigurationError, match=r'secret "site" not found; create it in namespace .clara'):
+        run(stage_task("true", env={"SITE_KEY": SecretKey(secret="site", key="key")}))
+
+
+def test_a_pod_waits_a_while_for_its_secret(cluster: Cluster) -> None:
+    def create() -> None:
+        wait_for(cluster.pods, 20)
+        time.sleep(0.5)
+        body = {"metadata": {"name": "late"}, "stringData": {"key": "from a secret"}}
+        cluster.api.create_namespaced_secret("clara", body)
+
+    thread = threading.Thread(target=create)
+    thread.start()
+    script = 'echo "$SITE_KEY" > /app/output/key'
+    run(stage_task(script, env={"SITE_KEY": SecretKey(secret="late", key="key")}))
+    thread.join()
+    assert (cluster.payload / "dicom-reader" / "output" / "key").read_text() == "from a secret\n"
 
 
 def test_a_pod_that_is_deleted_from_outside_was_lost(cluster: Cluster) -> None:

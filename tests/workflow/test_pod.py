@@ -38,7 +38,7 @@ stages:
     timeout: 900
     driver: false
     command: [/segment]
-    env: {MODE: exact, COLOUR: "no"}
+    env: {MODE: exact, COLOUR: "no", LICENCE: {secret: vendor.licence, key: licence.txt}}
     resources: {cpu: 500m, memory: 8Gi, gpu: 2, gpu-product: NVIDIA-A100-SXM4-40GB}
     securityContext: {readOnlyRootFilesystem: false}
     priorityClass: false
@@ -72,7 +72,7 @@ stages:
   - stage: dicom-reader
     args: --split --workers 2
   - stage: foreign
-    env: {MODE: fast}
+    env: {MODE: fast, CLARA_DEID_KEY: {secret: clara-deid, key: key}}
     args: ["--title", "{{ run_id }} $(HOME) two words"]
   - stage: monai
     after: dicom-reader

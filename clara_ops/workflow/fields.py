@@ -1,0 +1,84 @@
+"""The kinds of values that stand in workflow and catalogue files, each with the rule that it is checked by."""
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StrictStr, Tag
+
+from clara_ops.contract.names import check_dns_label
+from clara_ops.workflow.schema import FileModel
+
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+
+
+def _quantity(value: object) -> object:
+    text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    if isinstance(text, str) and _QUANTITY.fullmatch(text) is None:
+        raise ValueError("expected a Kubernetes quantity, for example '2', '500m' or '4Gi'")
+    return text
+
+
+def _env_name(value: str) -> str:
+    if _ENV_NAME.fullmatch(value) is None:
+        raise ValueError("an environment name has letters, digits and '_' and does not begin with a digit")
+    return value
+
+
+def _absolute(value: str) -> str:
+    if not value.startswith("/") or ".." in value.split("/"):
+        raise ValueError("expected an absolute path inside the container, for example '/app/locks'")
+    return str(PurePosixPath(value))
+
+
+def _file_name(value: str) -> str:
+    if _FILE_NAME.fullmatch(value) is None:
+        raise ValueError("expected a file or folder name without '/', for example 'dicom-reader.lock'")
+    return value
+
+
+def _label(value: str) -> str:
+    return check_dns_label(value, "name")
+
+
+def _object_name(value: str) -> str:
+    if len(value) > 253 or _OBJECT_NAME.fullmatch(value) is None:
+        raise ValueError(
+            f"{value!r} is no name of a Kubernetes object: lower case letters, digits, '-' and '.', not at either end"
+        )
+    return value
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, bool) or not str(value).isdigit() or int(str(value)) < 1:
+        raise ValueError('expected seconds, at least 1, for example "300"')
+    return int(str(value))
+
+
+Quantity = Annotated[StrictStr, BeforeValidator(_quantity)]
+AbsolutePath = Annotated[StrictStr, AfterValidator(_absolute)]
+FileName = Annotated[StrictStr, AfterValidator(_file_name)]
+Label = Annotated[StrictStr, AfterValidator(_label)]
+ObjectName = Annotated[StrictStr, AfterValidator(_object_name)]
+Seconds = Annotated[int, BeforeValidator(_seconds)]
+
+
+class SecretKey(FileModel):
+    """A value that no file holds: what the Secret `secret`, in the pods' namespace, has under `key`."""
+
+    secret: ObjectName
+    key: Annotated[StrictStr, Field(pattern=r"^[-._a-zA-Z0-9]{1,253}$")]
+
+
+def _kind_of_value(value: object) -> str:
+    return "in a Secret" if isinstance(value, (Mapping, SecretKey)) else "as text"
+
+
+EnvironmentValue = Annotated[
+    Annotated[StrictStr, Tag("as text")] | Annotated[SecretKey, Tag("in a Secret")], Discriminator(_kind_of_value)
+]
+Environment = Mapping[Annotated[StrictStr, AfterValidator(_env_name)], EnvironmentValue]
