@@ -2,12 +2,15 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from clara_ops.contract.source import Vector
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 SAME_GRID_TOLERANCE = 0.1
 """Two grids are the same when no voxel centre is further apart than this part of the smallest spacing."""
@@ -55,7 +58,7 @@ class Grid:
         return bool(np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-4))
 
 
-def grid_of(image: sitk.Image) -> Grid:
+def grid_of(image: "sitk.Image") -> Grid:
     """The grid of a 3D SimpleITK image."""
     direction = image.GetDirection()
     axes = (direction[0::3], direction[1::3], direction[2::3])

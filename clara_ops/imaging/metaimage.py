@@ -1,14 +1,16 @@
 """MetaImage files (.mhd with .raw beside it): the form in which volumes travel between stages."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from clara_ops.imaging.errors import VolumeError
 from clara_ops.imaging.geometry import Grid
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 _ELEMENT_TYPES = {
     np.dtype(np.int8): "MET_CHAR",
@@ -59,12 +61,14 @@ def raw_path(path: Path) -> Path:
     return path.with_suffix(".raw")
 
 
-def read_volume(path: Path) -> sitk.Image:
+def read_volume(path: Path) -> "sitk.Image":
     """Read a volume of one grey value a voxel.
 
     Raises:
         VolumeError: it is not a MetaImage, its voxels are missing or too few, or it is not three-dimensional.
     """
+    import SimpleITK as sitk  # here, because dicom-reader, which only writes, starts a third faster without it
+
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from clara_ops.contract import environment
@@ -80,13 +81,24 @@ def _run(name: str, stage: StageModule, words: list[str]) -> int:
 
 
 def _run_by_hand(name: str, work: Work, options: argparse.Namespace) -> int:
-    from clara_ops.stages.progress_bar import progress_bar
-
     folders = StageFolders.by_hand(options.input, options.output, options.dicom)
     _check_output(folders, overwrite=options.overwrite)
     log_to_stdout(logging.WARNING)
-    with progress_bar(name) as show:
+    with _progress_of(name) as show:
         return run_stage(work, folders, StageSettings(stage=name), show)
+
+
+def _progress_of(stage: str) -> AbstractContextManager[Progress]:
+    """A bar on stderr when that is a terminal, else a line for each step."""
+    if not sys.stderr.isatty():
+        return nullcontext(_print_line)
+    from clara_ops.stages.progress_bar import progress_bar
+
+    return progress_bar(stage)
+
+
+def _print_line(percent: float, message: str = "", /) -> None:
+    print(f"{percent:5.1f}% {message}".rstrip(), file=sys.stderr, flush=True)
 
 
 def _check_output(folders: StageFolders, *, overwrite: bool) -> None:

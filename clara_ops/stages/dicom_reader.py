@@ -10,24 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from clara_ops.contract.errors import NothingToDo
 from clara_ops.contract.evaluator import RuleError, check_rule
 from clara_ops.contract.result import StageResult
 from clara_ops.driver.folders import StageFolders
 from clara_ops.driver.progress import Progress
-from clara_ops.imaging.errors import NoImages, VolumeError
+from clara_ops.imaging.errors import NoImages
 from clara_ops.imaging.frames import SetAside
-from clara_ops.imaging.geometry import grid_of
-from clara_ops.imaging.metaimage import read_volume
 from clara_ops.imaging.reading import SCOUTS_ONLY, Plan, ReadingPolicy, TiltPolicy, Volume, plan_reading
-from clara_ops.imaging.regrid import fill_gaps, straighten
 from clara_ops.imaging.source_map import map_source, write_source_map
 from clara_ops.imaging.suv import in_suv
 from clara_ops.imaging.volumes import GapPolicy
 from clara_ops.imaging.voxels import write_stack
 
+# What imports SimpleITK is imported where it is needed: without it the stage starts in two thirds of the time.
 DESCRIPTION = "read every DICOM series of the input into a volume (.mhd)"
 
 _HEADERS_PERCENT = 10.0
@@ -91,8 +88,7 @@ def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageR
         dtype = write_stack(stack, path, workers=options.workers, advance=advance)
         resampled = _regrid(volume, path, dtype, policy)
         write_source_map(map_source(volume.series, volume.stack, folders.input, resampled=resampled), path)
-        for suffix in map(_SUFFIXES.__getitem__, options.also):
-            _write_also(path, suffix)
+        _write_copies(path, options.also)
         done += len(volume.stack.frames)
     return StageResult(reason=_remarks(plan), facts={"volumes": len(plan.volumes), "slices": total})
 
@@ -136,18 +132,24 @@ def _regrid(volume: Volume, path: Path, dtype: npt.DTypeLike, policy: ReadingPol
     """Interpolate a volume where it was asked for; whether that was so."""
     fills = bool(volume.stack.gaps) and policy.gaps is GapPolicy.RESAMPLE
     straightens = volume.stack.shear is not None and policy.tilt is TiltPolicy.RESAMPLE
+    if not fills and not straightens:
+        return False
+    from clara_ops.imaging.regrid import fill_gaps, straighten
+
     if fills:
         fill_gaps(path, volume.stack, dtype)
     if straightens:
         straighten(path, outside=_AIR if volume.series.modality == "CT" else 0.0)
-    return fills or straightens
+    return True
 
 
-def _write_also(path: Path, suffix: str) -> None:
-    image = read_volume(path)
-    if suffix == _SUFFIXES["nifti"] and not grid_of(image).is_right_angled():
-        raise VolumeError(f"{path}: NIfTI has no place for the leaning grid of a tilted gantry; choose --tilt resample")
-    sitk.WriteImage(image, f"{path.with_suffix('')}{suffix}")
+def _write_copies(path: Path, formats: Sequence[str]) -> None:
+    if not formats:
+        return
+    from clara_ops.imaging.other_formats import write_copy
+
+    for name in formats:
+        write_copy(path, _SUFFIXES[name])
 
 
 def _advance(progress: Progress, before: float, share: float, part: float) -> None:

@@ -1,6 +1,5 @@
 """How far a stage is, for a person at a terminal."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,11 +12,8 @@ from clara_ops.driver.progress import Progress
 
 @contextmanager
 def progress_bar(stage: str) -> Iterator[Progress]:
-    """A bar on stderr when that is a terminal, else a line for each step."""
+    """A bar on stderr, which is a terminal."""
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _print_line
-        return
     columns = (TextColumn("{task.fields[stage]}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Bar(*columns, TextColumn("{task.description}"), console=console) as bar:
         task = bar.add_task("", total=100, stage=stage)
@@ -26,7 +22,3 @@ def progress_bar(stage: str) -> Iterator[Progress]:
             bar.update(task, completed=percent, description=message)
 
         yield show
-
-
-def _print_line(percent: float, message: str = "", /) -> None:
-    print(f"{percent:5.1f}% {message}".rstrip(), file=sys.stderr, flush=True)
