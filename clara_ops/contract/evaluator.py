@@ -4,6 +4,7 @@ A rule is `{attribute, op, value}`, or `{all: [...]}`, `{any: [...]}`, `{not: ru
 workflows' `accepts` and `when` use the same evaluator.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +25,21 @@ class Verdict:
     reason: str
 
 
+def _as_number(value: Any) -> float | None:
+    """A number, or text that is one; None for everything else, truth values and NaN among it."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return None if math.isnan(number) else number
+
+
 def _number(test: Callable[[float, float], bool]) -> Callable[[Any, Any], bool | None]:
     def compare(found: Any, wanted: Any) -> bool | None:
-        try:
-            return test(float(found), float(wanted))
-        except (TypeError, ValueError):
-            return None
+        left, right = _as_number(found), _as_number(wanted)
+        return None if left is None or right is None else test(left, right)
 
     return compare
 
@@ -38,23 +48,33 @@ def _as_text(value: Any) -> str:
     return str(value).strip().casefold()
 
 
+def _equal(found: Any, wanted: Any) -> bool:
+    """Equal as text, in any case; where one of the two is a number, equal as numbers too: 2 is 2.0."""
+    if _as_text(found) == _as_text(wanted):
+        return True
+    number = _as_number(found)
+    plain = isinstance(found, (int, float)) or isinstance(wanted, (int, float))
+    return plain and number is not None and number == _as_number(wanted)
+
+
+_NUMERIC = frozenset({"lt", "le", "gt", "ge"})
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool | None]] = {
-    "eq": lambda found, wanted: _as_text(found) == _as_text(wanted),
-    "ne": lambda found, wanted: _as_text(found) != _as_text(wanted),
+    "eq": _equal,
+    "ne": lambda found, wanted: not _equal(found, wanted),
     "lt": _number(lambda a, b: a < b),
     "le": _number(lambda a, b: a <= b),
     "gt": _number(lambda a, b: a > b),
     "ge": _number(lambda a, b: a >= b),
-    "in": lambda found, wanted: _as_text(found) in {_as_text(item) for item in wanted},
+    "in": lambda found, wanted: any(_equal(found, item) for item in wanted),
     "contains": lambda found, wanted: _as_text(wanted) in _as_text(found),
     "matches": lambda found, wanted: re.search(str(wanted), str(found), re.IGNORECASE) is not None,
 }
+OPERATORS = (*_OPERATORS, "exists")
+"""What a rule may compare with. `exists` is never undecided: its value says whether the attribute has to be there."""
 
 
 def evaluate(rule: Mapping[str, Any], attributes: Mapping[str, Any]) -> Verdict:
     """Judge a rule over attributes.
-
-    `exists` is the one operator that is never undecided: its value says whether the attribute has to be there.
 
     Raises:
         RuleError: the rule has an unknown key or operator, or a value of the wrong kind.
@@ -99,15 +119,37 @@ def attributes_of(rule: Mapping[str, Any]) -> frozenset[str]:
 
 def _check_comparison(rule: Mapping[str, Any], where: str) -> None:
     operator, value = rule["op"], rule["value"]
-    if operator != "exists" and operator not in _OPERATORS:
-        raise RuleError(f"{where}.op: {operator!r} is not one of {', '.join([*_OPERATORS, 'exists'])}")
-    if operator == "in" and (not isinstance(value, Sequence) or isinstance(value, str)):
-        raise RuleError(f"{where}.value: 'in' needs a list, found {value!r}")
+    if not isinstance(rule["attribute"], str) or not rule["attribute"]:
+        raise RuleError(f"{where}.attribute: expected the name of an attribute, found {rule['attribute']!r}")
+    if not isinstance(operator, str) or operator not in OPERATORS:
+        raise RuleError(f"{where}.op: {operator!r} is not one of {', '.join(OPERATORS)}")
+    wanted = _wanted(operator, value)
+    if wanted is not None:
+        raise RuleError(f"{where}.value: {operator!r} needs {wanted}, found {value!r}")
     if operator == "matches":
-        try:
-            re.compile(str(value))
-        except re.error as error:
-            raise RuleError(f"{where}.value: not a regular expression: {error}") from error
+        _check_expression(value, where)
+
+
+def _wanted(operator: str, value: object) -> str | None:
+    """What the operator needs instead of this value; None where the value will do."""
+    plain = isinstance(value, (str, int, float))
+    if operator == "in":
+        is_list = isinstance(value, Sequence) and not isinstance(value, str)
+        return None if is_list and value else "a list, not empty"
+    if operator == "exists":
+        return None if isinstance(value, bool) else "true or false"
+    if operator in _NUMERIC:
+        return "a number" if _as_number(value) is None else None
+    if operator in ("contains", "matches"):
+        return None if plain and str(value) else "text, not empty"
+    return None if plain else "text, a number, true or false"
+
+
+def _check_expression(value: object, where: str) -> None:
+    try:
+        re.compile(str(value))
+    except (re.error, RecursionError, OverflowError) as error:
+        raise RuleError(f"{where}.value: not a regular expression: {error}") from error
 
 
 def _evaluate(rule: Mapping[str, Any], attributes: Mapping[str, Any]) -> Verdict:
@@ -140,5 +182,5 @@ def _compare(attribute: str, operator: str, wanted: Any, attributes: Mapping[str
         return Verdict(None, f"{attribute} is missing")
     value = _OPERATORS[operator](found, wanted)
     if value is None:
-        return Verdict(None, f"{attribute} is {found!r}, not a number")
+        return Verdict(None, f"{attribute} is {found!r}, which is not a number")
     return Verdict(value, f"{attribute} is {found!r}, {'as' if value else 'not'} {operator} {wanted!r}")

@@ -103,8 +103,16 @@ class WorkflowBundle(BaseDagBundle):
         growing.rename(target)
 
     def _state_of_files(self, catalogues: tuple[Path, ...]) -> object:
-        files = [path for path in (*source_files(self._source), *self._catalogues, *catalogues) if path.exists()]
-        return [(str(path), (state := path.stat()).st_ino, state.st_size, state.st_mtime_ns) for path in files]
+        return [(str(path), _state_of(path)) for path in (*source_files(self._source), *self._catalogues, *catalogues)]
+
+
+def _state_of(path: Path) -> object:
+    """What changes with the content of a file; None where it cannot be reached."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _write_changes(folder: Path, snapshot: Snapshot) -> None:

@@ -12,7 +12,7 @@ from clara_ops.workflow.catalogue import catalogue_files, read_catalogue
 from clara_ops.workflow.errors import Problem, WorkflowFileError
 from clara_ops.workflow.loading import duplicates, workflows_of
 from clara_ops.workflow.workflow import Workflow
-from clara_ops.workflow.yaml_source import YamlSource, read_yaml
+from clara_ops.workflow.yaml_source import YamlSource, file_name, read_yaml
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
 _VERSION_DIGITS = 16
@@ -30,7 +30,16 @@ class Snapshot:
 def source_files(folder: Path) -> tuple[Path, ...]:
     """The workflow files of a folder, oldest first: where two claim the same ID, the newer one is in error."""
     found = [path for path in folder.iterdir() if path.suffix in _SUFFIXES and not path.name.startswith(".")]
-    return tuple(sorted(found, key=lambda path: (path.lstat().st_mtime_ns, path.name)))
+    times = {path: time for path in found if (time := _time_of(path)) is not None}
+    return tuple(sorted(times, key=lambda path: (times[path], path.name)))
+
+
+def _time_of(path: Path) -> int | None:
+    """When a file was changed, in ns; None where it has just been taken away."""
+    try:
+        return path.lstat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def take_snapshot(folder: Path, catalogues: Sequence[Path]) -> Snapshot:
@@ -62,14 +71,22 @@ def _readable(folder: Path, problems: list[Problem]) -> list[YamlSource]:
     sources = []
     home = folder.resolve()
     for path in source_files(folder):
-        if not path.resolve().is_relative_to(home):
-            problems.append(Problem(str(path), 1, 1, "leads out of the workflow folder; copy the file instead"))
+        if not _target(path).is_relative_to(home):
+            problems.append(Problem(file_name(path), 1, 1, "leads out of the workflow folder; copy the file instead"))
             continue
         try:
             sources.append(read_yaml(path))
         except WorkflowFileError as error:
             problems.extend(error.problems)
     return sources
+
+
+def _target(path: Path) -> Path:
+    """Where a link leads; a ring of links leads to itself, and cannot be read."""
+    try:
+        return path.resolve()
+    except RuntimeError:
+        return path.absolute()
 
 
 def _version(files: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """The Python files that Airflow finds in the bundle: each is a few lines that call back here."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,8 @@ from clara_ops.workflow.errors import Problem
 from clara_ops.workflow.loading import load_workflows
 
 _GROUPS = 32
+_NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]")
+_LONGEST_STEM = 60
 
 _GROUP_STUB = """\
 # Airflow DAGs out of workflow files, written by the bundle: change the workflow files instead.
@@ -23,7 +26,7 @@ from clara_ops.dag.stubs import load_stub
 globals().update(load_stub(__file__, {names!r}))
 """
 _BROKEN_STUB = """\
-# Stands for the file {file}, which makes no Airflow DAG: written by the bundle.
+# Stands for the file {file!a}, which makes no Airflow DAG: written by the bundle.
 from clara_ops.workflow.errors import Problem, WorkflowFileError
 
 raise WorkflowFileError([
@@ -72,8 +75,9 @@ def group_stubs(texts: Mapping[str, str], catalogue: str) -> dict[str, str]:
 
 def broken_stub(file: str, problems: Iterable[Problem]) -> tuple[str, str]:
     """File name and text of the stub that tells Airflow what is wrong with a file."""
-    lines = "\n".join(f"    {problem!r}," for problem in sorted(set(problems)))
-    return f"broken_{Path(file).stem}_{_digest(file)}.py", _BROKEN_STUB.format(file=file, problems=lines)
+    lines = "\n".join(f"    {problem!a}," for problem in sorted(set(problems)))
+    stem = _NOT_IN_A_FILE_NAME.sub("_", Path(file).stem)[:_LONGEST_STEM]
+    return f"broken_{stem}_{_digest(file)}.py", _BROKEN_STUB.format(file=file, problems=lines)
 
 
 def catalogue_text(catalogue: Catalogue) -> str:

@@ -3,6 +3,7 @@
 An entry is what `clara-wf cs NAME` writes, key for key as in 2019; the keys after `timeout` are optional and new.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -128,9 +129,9 @@ def catalogue_files(paths: Sequence[Path], problems: list[Problem]) -> tuple[Yam
     waiting, seen = list(paths), set()
     while waiting:
         path = waiting.pop(0)
-        if path.resolve() in seen:
+        if os.path.realpath(path) in seen:
             continue
-        seen.add(path.resolve())
+        seen.add(os.path.realpath(path))
         try:
             source = read_yaml(path)
         except WorkflowFileError as error:
@@ -173,7 +174,7 @@ def read_entries(source: YamlSource, problems: list[Problem]) -> dict[str, Catal
 
 def _named_catalogues(source: YamlSource, problems: list[Problem]) -> list[str]:
     names = source.data.get("catalogues", []) if isinstance(source.data, dict) else []
-    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+    if isinstance(names, list) and all(isinstance(name, str) and name.isprintable() for name in names):
         return names
     problems.append(source.problem(("catalogues",), "catalogues: expected a list of file names, relative to this file"))
     return []

@@ -11,12 +11,14 @@ Stage i waits for the lock waitLocks[i], reads ioFolders[i] and writes ioFolders
 """
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import StrictStr
+from pydantic import Field, StrictStr
 
 from clara_ops.contract.payload import INPUT_LOCK
 from clara_ops.workflow.catalogue import Catalogue
 from clara_ops.workflow.errors import Problem
+from clara_ops.workflow.model import MAX_STAGES
 from clara_ops.workflow.schema import FileModel, build_model, nearest
 from clara_ops.workflow.yaml_source import KeyPath, Mark, YamlSource
 
@@ -27,7 +29,7 @@ class Lines2019(FileModel):
     """The five lines."""
 
     name: StrictStr
-    stages: tuple[StrictStr, ...]
+    stages: Annotated[tuple[StrictStr, ...], Field(max_length=MAX_STAGES)]
     wait_locks: tuple[StrictStr, ...]
     io_folders: tuple[StrictStr, ...]
     args: tuple[StrictStr, ...]
@@ -126,4 +128,4 @@ def _places(source: YamlSource, count: int) -> dict[KeyPath, Mark]:
             ("stages", index, "output"): ("ioFolders", index + 1),
             ("stages", index, "args"): ("args", index),
         }
-    return {path: source.values[origin] for path, origin in places.items() if origin in source.values}
+    return {path: mark for path, origin in places.items() if (mark := source.value_mark(origin)) is not None}

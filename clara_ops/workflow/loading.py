@@ -11,7 +11,7 @@ from clara_ops.workflow.errors import Problem, WorkflowFileError
 from clara_ops.workflow.form2019 import is_form_2019, to_extended
 from clara_ops.workflow.model import WorkflowSpec
 from clara_ops.workflow.resolve import resolve
-from clara_ops.workflow.schema import build_model
+from clara_ops.workflow.schema import MAX_PROBLEMS, build_model
 from clara_ops.workflow.workflow import Workflow
 from clara_ops.workflow.yaml_source import KeyPath, YamlSource, read_yaml
 
@@ -47,6 +47,8 @@ def workflows_of(source: YamlSource, catalogue: Catalogue) -> tuple[Workflow, ..
         raise WorkflowFileError([source.problem((), _NOTHING)])
     own = {**catalogue, **read_entries(source, problems)}
     for workflow_id, path in _find(source, problems):
+        if len(problems) >= MAX_PROBLEMS:
+            break
         part = source.part(path)
         if is_form_2019(part.data):
             extended = to_extended(workflow_id, part, own, problems)

@@ -11,7 +11,10 @@ from clara_ops.workflow.schema import FileModel
 
 Priority = Literal["lower", "normal", "higher", "immediate"]
 Kind = Literal["dicom", "mhd", "npz"]
+NotEmpty = Annotated[StrictStr, Field(min_length=1)]
+OneOrMore = NotEmpty | Annotated[tuple[NotEmpty, ...], Field(min_length=1)]
 WORKFLOW_INPUT = "dicom/input"
+MAX_STAGES = 200
 
 
 class Accepts(FileModel):
@@ -25,9 +28,9 @@ class Accepts(FileModel):
         rule: any other rule of `clara_ops.contract.evaluator`.
     """
 
-    modality: StrictStr | tuple[StrictStr, ...] | None = None
-    body_part: StrictStr | tuple[StrictStr, ...] | None = None
-    orientation: StrictStr | tuple[StrictStr, ...] | None = None
+    modality: OneOrMore | None = None
+    body_part: OneOrMore | None = None
+    orientation: OneOrMore | None = None
     minimum_instances: Annotated[int, Field(ge=1)] | None = None
     complete: StrictBool = False
     rule: Mapping[str, Any] | None = None
@@ -81,7 +84,7 @@ class WorkflowSpec(FileModel):
     id: StrictStr
     name: StrictStr
     description: StrictStr = ""
-    stages: tuple[StageSpec, ...]
+    stages: Annotated[tuple[StageSpec, ...], Field(max_length=MAX_STAGES)]
     input: StrictStr = WORKFLOW_INPUT
     accepts: Accepts = Accepts()
     kind: Kinds = Kinds()

@@ -19,6 +19,8 @@ class FileModel(BaseModel):
 
 M = TypeVar("M", bound=FileModel)
 
+MAX_PROBLEMS = 100
+
 _WANTED = {
     "model_type": "a mapping",
     "dict_type": "a mapping",
@@ -43,12 +45,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def build_model(model: type[M], source: YamlSource, problems: list[Problem]) -> M | None:
-    """Check a source's data against a model; what is wrong is added to `problems`."""
+    """Check a source's data against a model; what is wrong is added to `problems`, as far as a person can use it."""
     try:
         return model.model_validate(source.data)
     except ValidationError as error:
         places: dict[KeyPath, list[Any]] = {}
-        for item in error.errors(include_url=False):
+        for item in error.errors(include_url=False)[:MAX_PROBLEMS]:
             places.setdefault(_existing(source.data, item["loc"]), []).append(item)
         for path, items in places.items():
             if not _is_said_deeper(path, items, places):
@@ -81,6 +83,10 @@ def _problem(model: type[FileModel], source: YamlSource, path: KeyPath, item: An
         case "extra_forbidden":
             known = _known_keys(model, item["loc"][:-1])
             return source.problem(path, f"unknown key {last!r}{nearest(str(last), known)}", at_key=True)
+        case "too_long":
+            return source.problem(path, f"{_name(path)}: at most {context['max_length']} items; split the workflow")
+        case "too_short":
+            return source.problem(path, f"{_name(path)}: expected at least one item; leave the key out for none")
         case "value_error":
             return source.problem(path, f"{_name(path)}: {context['error']}")
         case "literal_error":

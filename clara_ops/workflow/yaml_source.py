@@ -1,11 +1,16 @@
 """YAML with positions: plain data of a file, and where in the file each part of it stands.
 
-Only what workflow files need is read: mappings, lists, text, numbers, true, false and null. Tags are refused, so that
-nothing but plain data comes out; size, depth and number of parts are bounded, so that no file can exhaust the reader.
+Only what workflow files need is read: mappings, lists, text, numbers, true, false and null. Tags and merge keys are
+refused, so that nothing but plain data comes out, and so is what JSON and databases cannot hold (control characters,
+numbers that are not finite). Size, depth and number of parts are bounded, so that no file can exhaust the reader.
 """
 
+import math
+import os
+import re
+import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +34,14 @@ from clara_ops.workflow.errors import Problem, WorkflowFileError
 MAX_BYTES = 1_000_000
 MAX_PARTS = 50_000
 MAX_DEPTH = 40
+MAX_MESSAGE = 600
 
 KeyPath = tuple[str | int, ...]
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Any = Resolver()
+_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_LARGEST_INTEGER = 2**63
 _SCALAR_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "null")}
 
 
@@ -47,33 +55,46 @@ class Mark:
 
 @dataclass(frozen=True)
 class YamlSource:
-    """Plain data together with the places of its values and of its mapping keys."""
+    """Plain data together with the places of its values and of its mapping keys.
+
+    Attributes:
+        base: where in the file the data stands; `values` and `keys` are those of the whole file.
+    """
 
     file: str
     data: Any
     values: Mapping[KeyPath, Mark] = field(repr=False)
     keys: Mapping[KeyPath, Mark] = field(repr=False)
     text: str = field(default="", repr=False)
+    base: KeyPath = ()
 
     def problem(self, path: KeyPath, message: str, *, at_key: bool = False) -> Problem:
         """A problem at the value (or the key) that `path` leads to, or at the nearest part above it."""
+        path = (*self.base, *path)
         mark = self.keys.get(path) if at_key else None
         while mark is None:
             mark = self.values.get(path)
             if mark is None and not path:
                 mark = Mark(1, 1)
             path = path[:-1]
-        return Problem(self.file, mark.line, mark.column, message)
+        return Problem(self.file, mark.line, mark.column, _shortened(message))
+
+    def value_mark(self, path: KeyPath) -> Mark | None:
+        """Where the value that `path` leads to begins; None where the file has none."""
+        return self.values.get((*self.base, *path))
 
     def part(self, path: KeyPath) -> "YamlSource":
         """The part of the file below `path`, as a source of its own."""
         data = self.data
         for step in path:
             data = data[step]
-        depth = len(path)
-        values = {key[depth:]: mark for key, mark in self.values.items() if key[:depth] == path}
-        keys = {key[depth:]: mark for key, mark in self.keys.items() if key[:depth] == path}
-        return YamlSource(self.file, data, values, keys, self.text)
+        return replace(self, data=data, base=(*self.base, *path))
+
+
+def file_name(path: Path) -> str:
+    """What messages call a file: one line of text that can be printed, whatever bytes its name is made of."""
+    name = str(path)
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def read_yaml(path: Path, name: str | None = None) -> YamlSource:
@@ -84,15 +105,32 @@ def read_yaml(path: Path, name: str | None = None) -> YamlSource:
         name: what messages call it; the path when not given.
 
     Raises:
-        WorkflowFileError: not readable, too large, not UTF-8, not YAML, or YAML that is more than plain data.
+        WorkflowFileError: not readable, not a file, too large, not UTF-8, not YAML, or YAML that is more than plain
+            data.
     """
-    file = name or str(path)
+    file = name or file_name(path)
     try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise WorkflowFileError([Problem(file, 1, 1, f"cannot be read: {error.strerror}")]) from error
+        content = _read(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WorkflowFileError([Problem(file, 1, 1, f"cannot be read: {reason}")]) from error
     return parse_yaml(content, file)
+
+
+def _read(path: Path) -> bytes:
+    """One byte more than is allowed at most. A pipe or a device is not waited for.
+
+    Raises:
+        OSError, ValueError: the file cannot be opened, or is none.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("not a file with text")
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
 
 
 def parse_yaml(content: bytes, file: str) -> YamlSource:
@@ -138,6 +176,7 @@ class _Builder:
 
     def build(self, events: Iterator[Event]) -> YamlSource:
         root = self._read(events)
+        self._parts = 0
         data = None if root is None else self._plain(root, ())
         if self._problems:
             raise WorkflowFileError(self._problems)
@@ -159,6 +198,7 @@ class _Builder:
             if not isinstance(event, NodeEvent):
                 continue
             node = self._node(event, mark, anchors)
+            self._count(mark)
             (open_nodes[-1].value if open_nodes else documents).append(node)
             if isinstance(event, (MappingStartEvent, SequenceStartEvent)):
                 open_nodes.append(node)
@@ -176,19 +216,26 @@ class _Builder:
         if tag not in (None, "!"):
             raise self._fail(mark, f"tag {tag!r}: only plain data, without tags")
         if isinstance(event, ScalarEvent):
+            if _NOT_TEXT.search(event.value):
+                raise self._fail(mark, "text with a control character, or half a surrogate pair, in it; take it out")
             node = _Node(mark, _scalar(event))
+            if isinstance(node.value, float) and not math.isfinite(node.value):
+                raise self._fail(mark, f"{event.value} is not a finite number; put it in quotes if it is text")
         else:
             node = _Node(mark, [], pairs=isinstance(event, MappingStartEvent))
         if event.anchor is not None:
             anchors[event.anchor] = node
         return node
 
-    def _plain(self, node: _Node, path: KeyPath) -> Any:
+    def _count(self, mark: Mark) -> None:
         self._parts += 1
-        if self._parts > MAX_PARTS or len(path) > MAX_DEPTH:
-            raise self._fail(
-                node.mark, f"more than {MAX_PARTS} parts or {MAX_DEPTH} levels once its aliases are filled in"
-            )
+        if self._parts > MAX_PARTS:
+            raise self._fail(mark, f"more than {MAX_PARTS} parts once its aliases are filled in; split the file")
+
+    def _plain(self, node: _Node, path: KeyPath) -> Any:
+        self._count(node.mark)
+        if len(path) > MAX_DEPTH:
+            raise self._fail(node.mark, f"nested deeper than {MAX_DEPTH} levels once its aliases are filled in")
         self._values[path] = node.mark
         if node.pairs:
             return self._mapping(node, path)
@@ -199,30 +246,32 @@ class _Builder:
     def _mapping(self, node: _Node, path: KeyPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in zip(node.value[::2], node.value[1::2], strict=True):
-            key = key_node.value
-            if isinstance(key, (list, float)) or key is None or isinstance(key, bool):
-                self._problems.append(
-                    Problem(
-                        self._file, key_node.mark.line, key_node.mark.column, "a key has to be text; put it in quotes"
-                    )
-                )
-                continue
-            key = str(key)
-            place = (*path, key)
-            if key in result:
-                first = self._keys[place]
-                self._problems.append(
-                    Problem(
-                        self._file,
-                        key_node.mark.line,
-                        key_node.mark.column,
-                        f"key {key!r} stands here a second time (first in line {first.line}); remove one of the two",
-                    )
-                )
-                continue
-            self._keys[place] = key_node.mark
-            result[key] = self._plain(value_node, place)
+            key = self._key(key_node, path, result)
+            if key is not None:
+                place = (*path, key)
+                self._keys[place] = key_node.mark
+                result[key] = self._plain(value_node, place)
         return result
+
+    def _key(self, node: _Node, path: KeyPath, known: Mapping[str, Any]) -> str | None:
+        """The key as text; None, and a problem, where it cannot be one."""
+        if isinstance(node.value, (list, float, bool)) or node.value is None:
+            message = "a key has to be text; put it in quotes"
+        elif node.value == "<<":
+            message = "merge keys ('<<') are not read; write the keys out"
+        elif str(node.value) in known:
+            first = self._keys[*path, str(node.value)]
+            message = (
+                f"key {str(node.value)!r} stands here a second time (first in line {first.line}); remove one of the two"
+            )
+        else:
+            return str(node.value)
+        self._problems.append(Problem(self._file, node.mark.line, node.mark.column, _shortened(message)))
+        return None
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}..."
 
 
 def _mark(event: Event) -> Mark:
@@ -231,13 +280,17 @@ def _mark(event: Event) -> Mark:
 
 
 def _scalar(event: ScalarEvent) -> Any:
-    """Text, or the number, truth value or null that plain text stands for; dates stay text."""
+    """Text, or the number, truth value or null that plain text stands for.
+
+    Dates stay text, and so do integers beyond 64 bits.
+    """
     if not event.implicit[0]:
         return event.value
     tag = _RESOLVER.resolve(ScalarNode, event.value, (True, False))
     if tag not in _SCALAR_TAGS:
         return event.value
     try:
-        return SafeConstructor().construct_object(ScalarNode(tag, event.value))
-    except ValueError:
+        value = SafeConstructor().construct_object(ScalarNode(tag, event.value))
+    except (ValueError, OverflowError):
         return event.value
+    return event.value if isinstance(value, int) and abs(value) >= _LARGEST_INTEGER else value

@@ -33,7 +33,11 @@ def test_a_problem_stands_at_the_nearest_part_that_the_file_has() -> None:
 
 
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8")),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63) + 1, 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc xyz:#-", min_size=1), inner, max_size=4),
     max_leaves=20,
 )
