@@ -1,10 +1,13 @@
-"""`dicom-listener`: serve, check-config, echo, status."""
+"""`dicom-listener`: serve, check-config, echo, status, replay."""
 
 import argparse
+import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +21,15 @@ from dicom_listener.config_file import load_config
 from dicom_listener.errors import DeliveryRefused, DeliveryRetry, ListenerError
 from dicom_listener.live_config import LiveConfig
 from dicom_listener.log import configure_logging
+from dicom_listener.replay import as_dict, describe, open_journal, replay
 from dicom_listener.scu import echo
 from dicom_listener.service import Places, Service
 
 _EXIT_DEAD = 70
+_SECONDS = {"m": 60, "h": 3600, "d": 86400}
+_REPLAY_EXAMPLE = (
+    "example: dicom-listener replay --since 7d --config new.yaml --data /data --journal /journal/journal.db"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,7 +68,26 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--api-url", required=True, help="for example http://127.0.0.1:8104")
     status.add_argument("--limit", type=int, default=20)
     status.set_defaults(run=_status)
+
+    replaying = commands.add_parser(
+        "replay", help="what another configuration would have started, from what was received", epilog=_REPLAY_EXAMPLE
+    )
+    _add_config(replaying)
+    replaying.add_argument("--data", type=Path, required=True, help="folder of claim clara-data")
+    replaying.add_argument("--journal", type=Path, required=True, help="the journal's file; it is only read")
+    replaying.add_argument("--since", type=_age, default="7d", help="how far back: 90m, 12h, 7d (default)")
+    replaying.add_argument("--all", action="store_true", help="show what would be the same, too")
+    replaying.add_argument("--json", action="store_true", help="a JSON object a line")
+    replaying.set_defaults(run=_replay)
     return parser
+
+
+def _age(text: str) -> float:
+    """Seconds of an age such as 7d."""
+    number, unit = text[:-1], text[-1:]
+    if not number.isdigit() or unit not in _SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age: expected a number and m, h or d, for example 7d")
+    return float(number) * _SECONDS[unit]
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -138,4 +165,17 @@ def _status(options: argparse.Namespace) -> int:
             print(f"{what}:")
             for row in answer.json():
                 print("  " + "  ".join(str(row[column]) for column in columns if row[column] not in (None, "")))
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    config = load_config(options.config)
+    with closing(open_journal(options.journal)) as database:
+        replayed = list(replay(database, options.data / "spool", config, time.time() - options.since))
+    for item in replayed:
+        if options.all or item.differs:
+            print(json.dumps(as_dict(item)) if options.json else describe(item))
+    if not options.json:
+        different = sum(item.differs for item in replayed)
+        print(f"{len(replayed)} groups in this time, {different} of them would have ended otherwise")
     return 0

@@ -6,22 +6,24 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from clara_ops.contract.conf import FactValue
 from clara_ops.contract.states import SeriesState
 from dicom_listener.associations import Association, Associations, Ending
+from dicom_listener.attributes import attribute_sets
 from dicom_listener.completion import Decision, Policy, decide, evidence
 from dicom_listener.config import Config
 from dicom_listener.gaps import Gaps, find_gaps
 from dicom_listener.journal import Journal
 from dicom_listener.journal.groups import (
     Group,
-    Start,
     announced,
     decide_group,
     facts,
     get_group,
+    kept_paths,
     make_runs,
     receiving_groups,
     slices,
@@ -29,11 +31,13 @@ from dicom_listener.journal.groups import (
 from dicom_listener.journal.instances import end_association
 from dicom_listener.journal.sources import Habit, habit_of_group
 from dicom_listener.live_config import LiveConfig
+from dicom_listener.rules import Choice, asked_attributes, choose
 
 log = logging.getLogger(__name__)
 
 _LONGEST_SLEEP = 60.0
 _GAPS_OF_QUIET = 3
+RULES = "rules"
 
 
 class Completer:
@@ -42,6 +46,7 @@ class Completer:
     def __init__(
         self,
         journal: Journal,
+        spool: Path,
         live: LiveConfig,
         associations: Associations,
         wake: Callable[[], None],
@@ -49,6 +54,7 @@ class Completer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal = journal
+        self._spool = spool
         self._live = live
         self._associations = associations
         self._on_runs = on_runs
@@ -116,7 +122,7 @@ class Completer:
             group=group,
             decision=decision,
             grounds=evidence(traffic, gaps, policy),
-            config=config,
+            choice=self._choose(config, group) if decision.state is SeriesState.COMPLETE else None,
             now=time.time(),
         )
         run_ids = self._journal.write(close)
@@ -135,10 +141,21 @@ class Completer:
             self._on_runs()
         return None
 
+    def _choose(self, config: Config, group: Group) -> Choice:
+        return choose_for(self._journal, self._spool, config, group)
+
 
 def judge_gaps(database: sqlite3.Connection, group_id: int) -> Gaps:
     """What is known of whether a group is whole."""
     return find_gaps(slices(database, group_id), announced(database, group_id))
+
+
+def choose_for(journal: Journal, spool: Path, config: Config, group: Group, *, by_person: bool = False) -> Choice:
+    """What a group starts as it is; reads its files where a rule asks for an attribute."""
+    known: dict[str, Any] = {**journal.read(partial(run_facts, group_id=group.id)), "calling_ae": group.calling_ae}
+    files = (spool / path for path in journal.read(partial(kept_paths, group_id=group.id)))
+    sets = attribute_sets(files, asked_attributes(config, group.ae_title))
+    return choose(config, group.ae_title, known, sets, by_person=by_person)
 
 
 def close_group(
@@ -146,23 +163,28 @@ def close_group(
     group: Group,
     decision: Decision,
     grounds: Mapping[str, Any],
-    config: Config,
+    choice: Choice | None,
     now: float,
 ) -> list[str] | None:
     """Store a decision and, for a complete group, its pending runs, in one change.
 
+    Args:
+        choice: what a complete group starts; None for one that is held.
+
     Returns:
         the run ids; None when the group got another instance meanwhile.
     """
-    starts = [Start(mapping.workflow, mapping.destination_name) for mapping in config.mappings(group.ae_title)]
     state, reason = decision.state, decision.reason
-    if state is SeriesState.COMPLETE and not starts:
-        state, reason = SeriesState.DISCARDED, f"{reason}; no workflow is mapped to {group.ae_title}"
+    if choice is not None:
+        if not choice.starts:
+            state = SeriesState.HELD if choice.undecided else SeriesState.DISCARDED
+        reason = "; ".join(filter(None, (reason, choice.remark)))
+        grounds = {**grounds, RULES: [judgement.as_evidence() for judgement in choice.judgements]}
     if not decide_group(database, group, state, reason, grounds, now, by_release=decision.by_release):
         return None
-    if state is not SeriesState.COMPLETE:
+    if choice is None or not choice.starts:
         return []
-    return make_runs(database, group, starts, run_facts(database, group.id), now)
+    return make_runs(database, group, choice.starts, run_facts(database, group.id), now)
 
 
 def run_facts(database: sqlite3.Connection, group_id: int) -> dict[str, FactValue]:

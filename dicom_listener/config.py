@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydicom.datadict import tag_for_keyword
 
+from clara_ops.contract.evaluator import attributes_of, check_rule
 from clara_ops.contract.names import check_ae_title, check_uid, is_workflow_id
+from dicom_listener.attributes import FACTS, attribute_tag
 
 _TAG = re.compile(r"\(?[0-9A-Fa-f]{4},?[0-9A-Fa-f]{4}\)?")
 IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
@@ -40,6 +42,13 @@ def _grouping_level(value: str) -> str:
     if tag is None or not 0x00080000 <= tag < 0x7FE00000:
         raise ValueError(f"{value!r} is neither 'series' nor 'study' nor the keyword or tag of an element")
     return f"{tag:08x}"
+
+
+def _rule(value: dict[str, Any]) -> dict[str, Any]:
+    check_rule(value)
+    for attribute in sorted(attributes_of(value) - FACTS):
+        attribute_tag(attribute)
+    return value
 
 
 AETitle = Annotated[str, AfterValidator(_own_ae_title)]
@@ -218,6 +227,19 @@ class Grouping(_Section):
 _USUAL_GROUPING = Grouping()
 
 
+class Rule(_Section):
+    """When an entry of `workflows:` takes a group that is complete.
+
+    Attributes:
+        when: a rule of `clara_ops.contract.evaluator` over facts of the group (modality, body_part, orientation,
+            instances, complete, calling_ae) and DICOM attributes by keyword. It is met when every instance meets it.
+        undecided: where an attribute is missing, or instances disagree: hold for a person, run, or skip.
+    """
+
+    when: Annotated[dict[str, Any], AfterValidator(_rule)]
+    undecided: Literal["hold", "run", "skip"] = "hold"
+
+
 class Storage(_Section):
     """Low-water marks of the claim: below either, instances are refused with status A700."""
 
@@ -226,13 +248,14 @@ class Storage(_Section):
 
 
 class Clara(_Section):
-    """What this release adds to the form of 2019."""
+    """What this release adds to the form of 2019; `rules` stand under the names of entries of `workflows:`."""
 
     airflow: AirflowLogin = AirflowLogin()
     api: Api = Api()
     network: Network = Network()
     storage: Storage = Storage()
     grouping: dict[str, Grouping] = Field(default_factory=dict)
+    rules: dict[str, Rule] = Field(default_factory=dict)
 
 
 class Config(_Section):
@@ -266,6 +289,11 @@ class Config(_Section):
         for title in self.clara.grouping:
             if title not in (*titles, "default"):
                 raise ValueError(f"clara.grouping.{title}: is neither 'default' nor one of dicom.scp.ae-titles")
+        names = [mapping.name for mapping in self.workflows]
+        for name in self.clara.rules:
+            if names.count(name) != 1:
+                problem = "no entry" if name not in names else "more than one entry"
+                raise ValueError(f"clara.rules.{name}: {problem} of workflows: has this name")
         return self
 
     def called(self, ae_title: str) -> CalledAE | None:
@@ -284,6 +312,10 @@ class Config(_Section):
     def mappings(self, ae_title: str) -> tuple[Mapping, ...]:
         """The workflows that an AE title starts."""
         return tuple(mapping for mapping in self.workflows if mapping.clara_ae_title == ae_title)
+
+    def rule(self, mapping: Mapping) -> Rule | None:
+        """What an entry of `workflows:` asks of a group; None: nothing."""
+        return self.clara.rules.get(mapping.name)
 
     def destination(self, name: str) -> Destination | None:
         """The destination of that name."""

@@ -3,10 +3,12 @@
 The data set itself is never decoded or encoded again: its bytes go to disk as they came.
 """
 
+import mmap
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Final
 
 from dicom_listener.errors import ListenerError
@@ -100,6 +102,26 @@ def read_header(data: memoryview, transfer_syntax: str, *, whole: bool = True, g
         announced=_integer(values, _IN_SERIES),
         group_value=None if group_tag is None else values.get(group_tag, b"").strip(b" \0") or None,
     )
+
+
+def read_elements(path: Path, wanted: frozenset[int]) -> tuple[dict[int, bytes], bool]:
+    """Elements of the top level of a stored file, and whether their numbers are little endian.
+
+    Only the pages of the file before the last wanted element are touched.
+
+    Raises:
+        DatasetError: the file is damaged.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        transfer_syntax = skip_file_meta(file).decode("ascii", "replace")
+        start = file.tell()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as whole:
+            data = memoryview(_inflate(whole[start:])) if transfer_syntax == DEFLATED else whole[start:]
+            with data:
+                little = transfer_syntax != BIG_ENDIAN
+                scanner = _Scanner(data, explicit=transfer_syntax != IMPLICIT, little=little)
+                return scanner.scan(wanted, whole=True), little
 
 
 def is_storable_uid(value: str) -> bool:

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from clara_ops.contract.states import DeliveryState, RunState, SeriesState
-from dicom_listener.completer import close_group, run_facts
+from dicom_listener.completer import choose_for, close_group, run_facts
 from dicom_listener.completion import Decision
 from dicom_listener.config import Config
 from dicom_listener.errors import Conflict, DestinationNotFound, RunNotFound, SeriesNotFound, Superseded
 from dicom_listener.journal import Journal
 from dicom_listener.journal.deliveries import Delivery, request_delivery
-from dicom_listener.journal.groups import Start, find_group, find_group_of_series, make_runs
+from dicom_listener.journal.groups import Group, Start, find_group, find_group_of_series, make_runs
 from dicom_listener.journal.runs import Run, find_run, move_run
 from dicom_listener.live_config import LiveConfig
 from dicom_listener.payloads import delivery_folder
@@ -34,6 +34,7 @@ class Requests:
         self._journal = journal
         self._live = live
         self._data = data
+        self._spool = data / "spool"
         self._on_runs = on_runs
         self._on_delivery = on_delivery
 
@@ -76,9 +77,19 @@ class Requests:
         Raises:
             SeriesNotFound, Conflict.
         """
-        run_ids = self._journal.write(
-            partial(_release, series_uid=series_uid, ae_title=ae_title, config=self._live.current)
+        group = self._journal.read(partial(_held_group, series_uid=series_uid, ae_title=ae_title))
+        choice = choose_for(self._journal, self._spool, self._live.current, group, by_person=True)
+        close = partial(
+            close_group,
+            group=group,
+            decision=Decision(SeriesState.COMPLETE, "released by a person"),
+            grounds={"asked": True},
+            choice=choice,
+            now=time.time(),
         )
+        run_ids = self._journal.write(close)
+        if run_ids is None:
+            raise Conflict(f"series {series_uid} got another instance just now; look at it, and ask again")
         self._on_runs()
         return run_ids
 
@@ -112,14 +123,13 @@ def _start_run(database: sqlite3.Connection, workflow: str, ae_title: str, value
     return run_id
 
 
-def _release(database: sqlite3.Connection, series_uid: str, ae_title: str, config: Config) -> list[str]:
+def _held_group(database: sqlite3.Connection, series_uid: str, ae_title: str) -> Group:
     group = find_group_of_series(database, ae_title, series_uid)
     if group is None:
         raise SeriesNotFound(f"AE title {ae_title} received nothing of series {series_uid}")
     if group.state != SeriesState.HELD:
         raise Conflict(f"series {series_uid} is not held but {group.state}")
-    decision = Decision(SeriesState.COMPLETE, "released by a person")
-    return close_group(database, group, decision, {"asked": True}, config, time.time()) or []
+    return group
 
 
 def _request_delivery(

@@ -67,7 +67,7 @@ class Service:
         self._airflow = AirflowClient(config.services.platform_endpoint, config.clara.airflow)
         self._associations = Associations()
         complete, trigger, follow, deliver = (threading.Event() for _ in range(4))
-        completer = Completer(self._journal, live, self._associations, complete.set, trigger.set)
+        completer = Completer(self._journal, self._spool.root, live, self._associations, complete.set, trigger.set)
         intake = Intake(self._journal, self._spool, live, self._associations, completer.instance_kept)
         self._receiver = Receiver(live, intake, self._associations, completer)
         self._deliverer = Deliverer(self._journal, live, places.data, deliver.set)

@@ -92,6 +92,13 @@ def slices(database: sqlite3.Connection, group_id: int) -> list[Slice]:
     return [Slice(**row) for row in database.execute(query, (group_id,))]
 
 
+def kept_paths(database: sqlite3.Connection, group_id: int) -> list[str]:
+    """Where the instances of a group lie, relative to the spool."""
+    return [
+        str(row["path"]) for row in database.execute(f"SELECT i.path FROM {_KEPT_OF_GROUP} ORDER BY i.id", (group_id,))
+    ]
+
+
 def announced(database: sqlite3.Connection, group_id: int) -> int | None:
     """How many instances a group has, where its sender says so for every series."""
     row = database.execute(
@@ -144,6 +151,16 @@ def decide_group(
     )
     learn(database, group.id, group.generation, by_release=by_release)
     return True
+
+
+def decided_groups(database: sqlite3.Connection, since: float) -> list[tuple[int, dict[str, Any]]]:
+    """Groups that were decided since a time and are not receiving again, with the evidence of the newest decision."""
+    rows = database.execute(
+        "SELECT d.group_id, d.evidence FROM decisions d JOIN groups g ON g.id = d.group_id WHERE g.state != ? "
+        "AND d.rowid IN (SELECT max(rowid) FROM decisions GROUP BY group_id) AND d.decided >= ? ORDER BY d.decided",
+        (SeriesState.RECEIVING, since),
+    )
+    return [(int(row["group_id"]), json.loads(row["evidence"])) for row in rows]
 
 
 def make_runs(

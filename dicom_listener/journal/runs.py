@@ -80,6 +80,12 @@ def run_instances(database: sqlite3.Connection, run: Run) -> list[RunInstance]:
     return [RunInstance(**row) for row in rows]
 
 
+def workflows_of_group(database: sqlite3.Connection, group_id: int) -> list[str]:
+    """The workflows that a group has started."""
+    rows = database.execute("SELECT DISTINCT workflow FROM runs WHERE group_id = ?", (group_id,))
+    return [str(row["workflow"]) for row in rows]
+
+
 def hold_pending(database: sqlite3.Connection, workflow: str, reason: str, now: float) -> None:
     """Say why the pending runs of a workflow wait."""
     database.execute(

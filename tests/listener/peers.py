@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -20,6 +22,7 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
+from pynetdicom.association import Association
 
 from dicom_listener.live_config import LiveConfig
 from dicom_listener.service import Places, Service
@@ -312,9 +315,29 @@ def send(listener: Listener, datasets: list[Dataset], called: str = "CT_AI", cal
         entity.add_requested_context(sop_class, syntax)
     association = entity.associate("127.0.0.1", listener.dicom_port, ae_title=called)
     assert association.is_established
-    statuses = [association.send_c_store(item).Status for item in datasets]
+    with reactor_held(association):
+        statuses = [association.send_c_store(item).Status for item in datasets]
     association.release()
     return statuses
+
+
+class _NeverSet(threading.Event):
+    def set(self) -> None:
+        """What is held stays held."""
+
+
+@contextmanager
+def reactor_held(association: Association) -> Iterator[None]:
+    """While instances are sent: pynetdicom's reactor takes an answer before its own `send_c_store` now and then."""
+    before, held = association._reactor_checkpoint, _NeverSet()
+    association._reactor_checkpoint = held
+    time.sleep(0.01)
+    try:
+        yield
+    finally:
+        association._reactor_checkpoint = before
+        before.set()
+        threading.Event.set(held)
 
 
 def new_series() -> str:
