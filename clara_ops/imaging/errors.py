@@ -81,3 +81,11 @@ class LabelError(ImagingError):
 
 class MissingSource(ImagingError):
     """The DICOM objects that a result was made from cannot be found."""
+
+
+class SinogramError(ImagingError):
+    """A sinogram file that cannot be read, lacks an array, or holds one that makes no sense."""
+
+
+class MissingAngles(ImagingError):
+    """Projections that do not go half round: what lies between the angles cannot be reconstructed."""

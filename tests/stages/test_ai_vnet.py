@@ -17,7 +17,7 @@ from clara_ops.imaging.metaimage import read_volume, write_volume
 from clara_ops.imaging.source_map import write_source_map
 from clara_ops.inference.description import InputDescription, ModelDescription
 from clara_ops.inference.tiling import Float
-from clara_ops.stages import ai_vnet
+from clara_ops.stages import ai_vnet, network
 
 TISSUE = Code("85756007", "SCT", "Tissue")
 BONE = Label(1, "dense bone", (241, 214, 145), TISSUE, Code("3138006", "SCT", "Bone"))
@@ -130,7 +130,7 @@ def test_a_ct_is_taken_and_an_mr_refused(folders: StageFolders) -> None:
     put_source(folders.input / "1.2.3.mhd", "CT")
     ai_vnet.run(folders, options(), silent)
     put_source(folders.input / "1.2.3.mhd", "MR")
-    with pytest.raises(ai_vnet.WrongModality, match=r"1\.2\.3\.mhd: is MR.*made for CT") as caught:
+    with pytest.raises(network.WrongModality, match=r"1\.2\.3\.mhd: is MR.*made for CT") as caught:
         ai_vnet.run(folders, options(), silent)
     assert caught.value.exit_code == 65
 
@@ -138,7 +138,7 @@ def test_a_ct_is_taken_and_an_mr_refused(folders: StageFolders) -> None:
 def test_one_name_twice_is_refused(folders: StageFolders) -> None:
     put_ball(folders.input / "a" / "1.2.3.mhd")
     put_ball(folders.input / "b" / "1.2.3.mhd")
-    with pytest.raises(ai_vnet.SameName, match="have one name"):
+    with pytest.raises(network.SameName, match="have one name"):
         ai_vnet.run(folders, options(), silent)
     assert not list(folders.output.iterdir())
 
