@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 import numpy.typing as npt
@@ -14,18 +13,9 @@ from clara_ops.imaging.measurements import measure
 from clara_ops.imaging.result_modules import ResultSeries
 from clara_ops.imaging.secondary_capture import overlay_images
 from clara_ops.imaging.segmentation import SegmentationForm, build_segmentation
+from clara_ops.imaging.series_policy import Kind
 from clara_ops.imaging.source_series import SourceSeries
 from clara_ops.imaging.structure_set import build_structure_set
-
-
-class Kind(Enum):
-    """The kinds of series that results go into; the value is the first word of their description."""
-
-    SEGMENTATION = "Segmentation"
-    OVERLAY = "Overlay"
-    IMAGES = "Images"
-    STRUCTURES = "Structures"
-    MEASUREMENTS = "Measurements"
 
 
 @dataclass(frozen=True)
@@ -37,12 +27,14 @@ class Wanted:
         overlay: pictures with the labels in colour.
         structure_set: an RT Structure Set.
         measurements: a Structured Report of volumes and diameters.
+        report: the same for people to read, as Encapsulated PDF.
     """
 
     segmentation: SegmentationForm = field(default_factory=SegmentationForm)
     overlay: bool = True
     structure_set: bool = False
     measurements: bool = False
+    report: bool = False
 
 
 def label_objects(
@@ -65,8 +57,12 @@ def label_objects(
     yield segmentation
     if wanted.structure_set:
         yield build_structure_set(labels, table, source, series_of(Kind.STRUCTURES), segmentation)
+    measured = measure(labels, table, source.map) if wanted.measurements or wanted.report else ()
     if wanted.measurements:
-        measured = measure(labels, table, source.map)
         yield build_measurement_report(measured, table, source, series_of(Kind.MEASUREMENTS), segmentation)
+    if wanted.report:
+        from clara_ops.imaging.encapsulated_report import build_report  # its PDF library takes a second to import
+
+        yield build_report(measured, labels, table, source, series_of(Kind.REPORT), segmentation)
     if wanted.overlay:
         yield from overlay_images(labels, table, source, series_of(Kind.OVERLAY))

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
 
 from clara_ops.contract.labels import Label
 
 ABDOMEN_WINDOW = (40.0, 400.0)
 """Window centre and width in HU for soft tissue."""
+_SMALLEST_TEXT, _LARGEST_TEXT = 6.0, 24.0
 
 
 def window_grey(values: npt.NDArray[Any], window: tuple[float, float] = ABDOMEN_WINDOW) -> npt.NDArray[np.uint8]:
@@ -58,6 +60,22 @@ def overlay_slice(
     weight = np.where(_edge(labels), 1.0, opacity)[inside, np.newaxis]
     picture[inside] = np.rint(color[inside] * weight + picture[inside] * (1 - weight)).astype(np.uint8)
     return picture
+
+
+def with_notice(picture: npt.NDArray[np.uint8], notice: str) -> npt.NDArray[np.uint8]:
+    """A picture with a line of text at its foot, as large as its width allows; as it is where there is no text.
+
+    Args:
+        picture: (rows, columns, 3).
+        notice: ASCII.
+    """
+    if not notice:
+        return picture
+    image = Image.fromarray(picture)
+    size = max(_SMALLEST_TEXT, min(_LARGEST_TEXT, 1.5 * picture.shape[1] / len(notice)))
+    font = ImageFont.load_default(size)
+    ImageDraw.Draw(image).text((2, picture.shape[0] - 2), notice, (255, 255, 0), font, anchor="ls")
+    return np.asarray(image)
 
 
 def most_labelled_slice(labels: npt.NDArray[Any]) -> int:

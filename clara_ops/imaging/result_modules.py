@@ -4,6 +4,7 @@ import copy
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
 from pydicom.valuerep import DSfloat
 
 from clara_ops.contract.source import SourceMap, SourceSlice, Vector
@@ -55,6 +56,7 @@ class ResultSeries:
         number: Series Number, and `description` Series Description, cut to 64 characters.
         content_date: DA, and `content_time` TM: of series and content alike.
         model: name and version of the algorithm, as Manufacturer's Model Name and Software Versions.
+        notice: what every object and its series say of their use; may be empty.
     """
 
     uid: str
@@ -63,6 +65,7 @@ class ResultSeries:
     content_date: str
     content_time: str
     model: tuple[str, str]
+    notice: str = ""
 
 
 def add_series_modules(result: Dataset, series: ResultSeries, modality: str) -> None:
@@ -70,17 +73,25 @@ def add_series_modules(result: Dataset, series: ResultSeries, modality: str) -> 
     result.Modality = modality
     result.SeriesInstanceUID = series.uid
     result.SeriesNumber = series.number
-    result.SeriesDescription = series.description[:_LONG_STRING]
+    result.SeriesDescription = _described(series)
     result.SeriesDate, result.SeriesTime = series.content_date, series.content_time
     result.Manufacturer = MANUFACTURER
     result.ManufacturerModelName, result.SoftwareVersions = series.model
     result.DeviceSerialNumber = DEVICE_SERIAL_NUMBER
 
 
+def _described(series: ResultSeries) -> str:
+    """The description, cut so that the notice behind it is whole."""
+    notice = f", {series.notice}" if series.notice else ""
+    return series.description[: _LONG_STRING - len(notice)] + notice
+
+
 def add_image_series_modules(result: Dataset, series: ResultSeries, modality: str, header: Dataset) -> None:
     """The same for images, whose body part, laterality, patient position and lossy compression are the source's."""
     add_series_modules(result, series, modality)
     result.ContentDate, result.ContentTime = series.content_date, series.content_time
+    if series.notice:
+        result.ImageComments = series.notice
     for keyword in _INHERITED:
         if keyword in header:
             result[keyword] = copy.deepcopy(header[keyword])
@@ -143,6 +154,13 @@ def reference(piece: SourceSlice, *, frame: int | None) -> Dataset:
     item.ReferencedSOPInstanceUID = piece.sop_instance_uid
     if frame is not None:
         item.ReferencedFrameNumber = frame
+    return item
+
+
+def concept_item(code: Code) -> Dataset:
+    """A coded concept of pydicom's dictionary as an item of a code sequence (DICOM PS3.3 section 8.8)."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
     return item
 
 

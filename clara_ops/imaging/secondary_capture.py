@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from clara_ops.contract.labels import LabelTable
-from clara_ops.imaging.overlay import ABDOMEN_WINDOW, overlay_slice
+from clara_ops.imaging.overlay import ABDOMEN_WINDOW, overlay_slice, with_notice
 from clara_ops.imaging.pixels import frame_values
 from clara_ops.imaging.planes import values
 from clara_ops.imaging.result_modules import (
@@ -46,13 +46,13 @@ def overlay_images(
     window = source_window(source)
     image = _common_modules(source, series)
     for index, (piece, plane) in enumerate(zip(source.map.slices, labels, strict=True)):
-        picture = overlay_slice(_grey_values(source, index), plane, table.labels, window=window)
+        picture = overlay_slice(grey_values(source, index), plane, table.labels, window=window)
         add_plane(image, source.map, piece)
         image.SOPInstanceUID = derived_uid("overlay", series.uid, str(index))
         image.InstanceNumber = index + 1
         if not source.is_placeholder:
             image.SourceImageSequence = [reference(piece, frame=piece.frame)]
-        image.PixelData = picture.tobytes()
+        image.PixelData = with_notice(picture, series.notice).tobytes()
         yield image
 
 
@@ -80,12 +80,13 @@ def source_window(source: SourceSeries) -> tuple[float, float]:
         return float(centres[0]), float(widths[0])
     if source.map.modality == "CT" or source.is_placeholder:
         return ABDOMEN_WINDOW
-    middle = _grey_values(source, len(source.map.slices) // 2)
+    middle = grey_values(source, len(source.map.slices) // 2)
     low, high = float(middle.min()), float(middle.max())
     return (low + high) / 2, max(high - low, 2.0)
 
 
-def _grey_values(source: SourceSeries, index: int) -> npt.NDArray[Any]:
+def grey_values(source: SourceSeries, index: int) -> npt.NDArray[Any]:
+    """The values of one slice, (rows, columns), HU for CT; of a placeholder as black as any window shows."""
     if source.is_placeholder:
         return np.full((source.map.rows, source.map.columns), _BLACK, np.float32)
     return frame_values(source.frames[index], np.float32)

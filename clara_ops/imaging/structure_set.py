@@ -63,6 +63,8 @@ def build_structure_set(
     result.InstanceNumber = 1
     result.StructureSetLabel = series.model[0][:16]
     result.StructureSetName = series.description[:64]
+    if series.notice:
+        result.StructureSetDescription = series.notice
     result.StructureSetDate, result.StructureSetTime = series.content_date, series.content_time
     result.ReferencedFrameOfReferenceSequence = [_referenced_frame_of_reference(source)]
     rois = [_Roi(number, label, region) for number, (label, region) in _numbered(labels, table)]

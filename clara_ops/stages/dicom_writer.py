@@ -28,7 +28,7 @@ from clara_ops.imaging.derived_series import derived_images
 from clara_ops.imaging.dicom_file import save_dicom
 from clara_ops.imaging.errors import MissingSource
 from clara_ops.imaging.headers import scan_folder
-from clara_ops.imaging.label_objects import Kind, Wanted, label_objects
+from clara_ops.imaging.label_objects import Wanted, label_objects
 from clara_ops.imaging.label_table import check_labels, read_label_table
 from clara_ops.imaging.metaimage import read_volume
 from clara_ops.imaging.new_study import new_study, placeholder_source, right_handed
@@ -36,20 +36,13 @@ from clara_ops.imaging.planes import values
 from clara_ops.imaging.resample import fit_to_source
 from clara_ops.imaging.result_modules import ResultSeries
 from clara_ops.imaging.segmentation import SegmentationForm, SegmentationType
+from clara_ops.imaging.series_policy import NOTICE, PLACES, Kind, SeriesPolicy, checked_description, checked_number
 from clara_ops.imaging.source_map import read_source_map, source_path
 from clara_ops.imaging.source_series import SourceSeries, find_source, open_source
 from clara_ops.imaging.uids import derived_uid
 
 DESCRIPTION = "write every volume of the input as DICOM objects in the study that it was made from"
 
-_SERIES_NUMBERS = {
-    Kind.SEGMENTATION: 1000,
-    Kind.OVERLAY: 2000,
-    Kind.IMAGES: 3000,
-    Kind.STRUCTURES: 4000,
-    Kind.MEASUREMENTS: 5000,
-}
-"""Series Numbers: one of these and the source's own number."""
 _WITHOUT_SOURCE = "no DICOM input: written into a new study of a placeholder patient"
 _UNKNOWN_DATE, _UNKNOWN_TIME = "19000101", "000000"
 
@@ -74,6 +67,28 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--measurements", action="store_true", help="also write a Structured Report with volumes and diameters"
     )
     parser.add_argument(
+        "--report", action="store_true", help="also write a report for people to read, as Encapsulated PDF"
+    )
+    parser.add_argument(
+        "--series-number",
+        type=checked_number,
+        default=SeriesPolicy.first_number,
+        metavar="N",
+        help="first Series Number, of segmentations; other kinds are 1000 apart, the source's is added (%(default)s)",
+    )
+    parser.add_argument(
+        "--series-description",
+        type=checked_description,
+        default=SeriesPolicy.description,
+        metavar="TEXT",
+        help=f"Series Description; {', '.join(f'{{{place}}}' for place in PLACES)} are filled in (%(default)s)",
+    )
+    parser.add_argument(
+        "--not-for-diagnostic-use",
+        action="store_true",
+        help=f"say {NOTICE!r} in every object, in its pictures and pages too",
+    )
+    parser.add_argument(
         "--modality",
         choices=["CT", "OT"],
         default="OT",
@@ -95,14 +110,17 @@ def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageR
         overlay=not options.no_overlay,
         structure_set=options.structure_set,
         measurements=options.measurements,
+        report=options.report,
     )
     study = _study_without_source(volumes, folders.dicom, manifest)
-    context = _Context(folders.dicom, manifest, wanted, study, options.modality)
+    notice = NOTICE if options.not_for_diagnostic_use else ""
+    policy = SeriesPolicy(options.series_number, options.series_description, notice)
+    context = _Context(folders.dicom, manifest, wanted, policy, study, options.modality)
     written = 0
     for number, path in enumerate(volumes):
         result = _read_result(path, context)
         total = len(result.source.map.slices)
-        for done, dataset in enumerate(_objects(result, wanted), start=1):
+        for done, dataset in enumerate(_objects(result, context), start=1):
             save_dicom(dataset, folders.output)
             written += 1
             progress(100 * (number + min(done / (total + 1), 1)) / len(volumes), f"writing {dataset.Modality} objects")
@@ -122,6 +140,7 @@ class _Context:
     dicom: Path | None
     manifest: Manifest | None
     wanted: Wanted
+    policy: SeriesPolicy
     study: Dataset | None
     modality: str
 
@@ -169,7 +188,7 @@ def _read_result(path: Path, context: _Context) -> _Result:
         logger.warning("%s: resampled onto the grid of its source: %s", path.name, difference)
     content_date, content_time = _content_moment(context.manifest, source.header)
     digest = hashlib.sha256(voxels.data)
-    digest.update(repr((table, context.wanted.segmentation)).encode())
+    digest.update(repr((table, context.wanted.segmentation, context.policy)).encode())
     run_id = context.manifest.run_id if context.manifest else ""
     identity = (run_id, source.map.series_instance_uid, digest.hexdigest())
     return _Result(voxels, table, source, identity, content_date, content_time)
@@ -198,23 +217,25 @@ def _content_moment(manifest: Manifest | None, header: Dataset) -> tuple[str, st
     return (date[0], time[0] if time else _UNKNOWN_TIME) if date else (_UNKNOWN_DATE, _UNKNOWN_TIME)
 
 
-def _objects(result: _Result, wanted: Wanted) -> Iterator[Dataset]:
+def _objects(result: _Result, context: _Context) -> Iterator[Dataset]:
     def series_of(kind: Kind) -> ResultSeries:
-        return _series(result, kind)
+        return _series(result, kind, context.policy)
 
     if result.table is None:
         return derived_images(result.voxels, result.source, series_of(Kind.IMAGES))
-    return label_objects(result.voxels, result.table, result.source, wanted, series_of)
+    return label_objects(result.voxels, result.table, result.source, context.wanted, series_of)
 
 
-def _series(result: _Result, kind: Kind) -> ResultSeries:
+def _series(result: _Result, kind: Kind, policy: SeriesPolicy) -> ResultSeries:
     model = (result.table.algorithm_name, result.table.algorithm_version) if result.table else ("unknown", "unknown")
-    source_number = values(result.source.header.get("SeriesNumber"))
+    header = result.source.header
+    number = values(header.get("SeriesNumber"))
     return ResultSeries(
         uid=derived_uid("series", kind.value, *model, *result.identity),
-        number=_SERIES_NUMBERS[kind] + int(source_number[0] if source_number else 0),
-        description=f"{kind.value} {model[0]}",
+        number=policy.number(kind, int(number[0]) if number else 0),
+        description=policy.described(kind, model, str(header.get("SeriesDescription") or "")),
         content_date=result.content_date,
         content_time=result.content_time,
         model=model,
+        notice=policy.notice,
     )
