@@ -68,7 +68,10 @@ class LocalRun:
     api: PodApi
 
     def run(self, view: View) -> tuple[StageOutcome, ...]:
-        """Run all stages. One whose predecessors are not all done is left out, as on a cluster; nothing is retried."""
+        """Run all stages; nothing is retried.
+
+        A join runs when one of its predecessors is done and none failed, as on a cluster.
+        """
         outcomes: dict[str, StageOutcome] = {}
         for stage in self.workflow.stages:
             outcomes[stage.name] = self._left_out(stage, outcomes) or self._run_stage(stage, view)
@@ -80,9 +83,9 @@ class LocalRun:
         for outcome in before:
             if outcome.state in (StageState.FAILED, StageState.NOT_RUN):
                 return StageOutcome(stage.name, StageState.NOT_RUN, reason=f"{outcome.stage} {outcome.state}")
-        for outcome in before:
-            if outcome.state is StageState.SKIPPED:
-                return StageOutcome(stage.name, StageState.SKIPPED, reason=f"{outcome.stage} was skipped")
+        if before and all(outcome.state is StageState.SKIPPED for outcome in before):
+            names = " and ".join(outcome.stage for outcome in before)
+            return StageOutcome(stage.name, StageState.SKIPPED, reason=f"skipped before it: {names}")
         if stage.when is None:
             return None
         verdict = evaluate(stage.when, self._attributes())

@@ -8,10 +8,10 @@ from typing import ParamSpec
 
 from clara_ops.contract import environment
 from clara_ops.contract.errors import NameRuleError
-from clara_ops.contract.evaluator import RuleError, attributes_of, check_rule
+from clara_ops.contract.evaluator import RuleError, check_rule
 from clara_ops.contract.names import check_dns_label, check_folder, is_workflow_id
 from clara_ops.contract.payload import LOCKS, LOGS, PUBLISH, RECEIVED
-from clara_ops.workflow.acceptance import accepts_rule
+from clara_ops.workflow.acceptance import accepts_rule, unknown_to_accepts, unknown_to_when
 from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry, Resources
 from clara_ops.workflow.errors import Problem
 from clara_ops.workflow.model import StageSpec, WorkflowSpec
@@ -120,8 +120,10 @@ class _Resolver:
                 self._report(
                     place, f"two stages are called {name!r}; give this one a 'name' of its own (extended form)"
                 )
-        if spec.accepts.rule is not None:
-            self._try(("accepts", "rule"), check_rule, spec.accepts.rule)
+        rule = spec.accepts.rule
+        if rule is not None and self._try(("accepts", "rule"), check_rule, rule):
+            for message in unknown_to_accepts(rule):
+                self._report(("accepts", "rule"), f"rule: {message}")
         for index, destination in enumerate(spec.destinations):
             if not destination.strip():
                 self._report(("destinations", index), "a destination needs a name")
@@ -261,11 +263,5 @@ class _Resolver:
         path: KeyPath = ("stages", index, "when")
         if not self._try(path, check_rule, when, "when"):
             return
-        for attribute in sorted(attributes_of(when)):
-            step, dot, _ = attribute.partition(".")
-            if dot and step not in before:
-                self._report(
-                    path,
-                    f"when: {attribute!r} is a finding of stage {step!r}, which is not over before "
-                    f"{self._names[index]!r}{nearest(step, before)}",
-                )
+        for message in unknown_to_when(when, self._names[index], before):
+            self._report(path, f"when: {message}")

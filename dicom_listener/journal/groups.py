@@ -112,13 +112,13 @@ def facts(database: sqlite3.Connection, group_id: int) -> dict[str, FactValue]:
     """Allow-listed attributes of a group: nothing that identifies."""
     row = database.execute(
         "SELECT count(*) AS instances, min(i.modality) AS modality, max(i.modality) AS other, "
-        f"max(i.body_part) AS body_part FROM {_KEPT_OF_GROUP}",
+        f"min(i.body_part) AS body_part, max(i.body_part) AS other_part FROM {_KEPT_OF_GROUP}",
         (group_id,),
     ).fetchone()
     found: dict[str, FactValue] = {"instances": int(row["instances"])}
     if row["modality"] and row["modality"] == row["other"]:
         found["modality"] = row["modality"]
-    if row["body_part"]:
+    if row["body_part"] and row["body_part"] == row["other_part"]:
         found["body_part"] = row["body_part"]
     planes = {
         plane(row["orientation"])

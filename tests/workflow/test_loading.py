@@ -203,6 +203,22 @@ EXTENDED_ERRORS = [
     ("stages: [{stage: dicom-reader, resources: {gpu: 1}}]", "3:49", "the catalogue gives stage 'dicom-reader' no GPU"),
     ("stages: [{stage: dicom-reader, when: {attribute: a, op: is, value: 1}}]", "3:38", "'is' is not one of"),
     (
+        "stages: [{stage: dicom-reader, when: {attribute: modalty, op: eq, value: CT}}]",
+        "3:38",
+        "when: no fact is called 'modalty' (did you mean 'modality'?)",
+    ),
+    (
+        "stages: [{stage: dicom-reader}]\naccepts: {rule: {attribute: age, op: lt, value: 5}}",
+        "4:17",
+        "rule: no fact is called 'age' (known: body_part, complete, instances, modality, orientation)",
+    ),
+    (
+        "stages: [{stage: dicom-reader}]\naccepts: {rule: {attribute: ai.volume, op: lt, value: 5}}",
+        "4:17",
+        "'accepts' is judged before any; use a stage's 'when'",
+    ),
+    ("stages: [{stage: dicom-reader}]\naccepts: {modality: []}", "4:21", "modality: expected at least one item"),
+    (
         "stages: [{stage: dicom-reader, when: {attribute: ai.volume, op: gt, value: 1}}]",
         "3:38",
         "a finding of stage 'ai'",
