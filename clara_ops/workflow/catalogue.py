@@ -7,14 +7,16 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from clara_ops.contract.names import check_dns_label
 from clara_ops.workflow.errors import Problem, WorkflowFileError
-from clara_ops.workflow.fields import AbsolutePath, Environment, FileName, Label, Quantity, Seconds
+from clara_ops.workflow.fields import AbsolutePath, Environment, FileName, Label, ObjectName, Quantity, Seconds
+from clara_ops.workflow.placement import Placement
 from clara_ops.workflow.schema import FileModel, build_model
+from clara_ops.workflow.security import SecurityContext
 from clara_ops.workflow.yaml_source import YamlSource, read_yaml
 
 _OPTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -52,6 +54,7 @@ class Resources(FileModel):
         gpu_product: only nodes whose label `nvidia.com/gpu.product` is this.
         mig: profile of a Multi-Instance GPU, for example `1g.10gb`: `gpu` then counts slices of it, 1 when not given.
         claim: name of a ResourceClaimTemplate (Dynamic Resource Allocation) that says which device.
+        shm: size of `/dev/shm`, which counts as memory; a stage with a GPU has one as large as its memory anyway.
     """
 
     cpu: Quantity | None = None
@@ -61,6 +64,7 @@ class Resources(FileModel):
     gpu_product: StrictStr | None = Field(default=None, alias="gpu-product")
     mig: Annotated[StrictStr, Field(pattern=r"^[0-9]+g\.[0-9]+gb(\.me)?$")] | None = None
     claim: Label | None = None
+    shm: Quantity | None = None
 
     @property
     def uses_gpu(self) -> bool:
@@ -78,7 +82,9 @@ class CatalogueEntry(FileModel):
         env: variables; a value is text, or `{secret: NAME, key: KEY}` for what a Secret of the pods' namespace holds.
         models: names of the Triton models that it needs.
         retries: how often a failed try is repeated, with a pause that grows; a worker that was killed needs one too.
-        security_context: laid over the container's restricted security context, for a foreign image.
+        security_context: laid over the container's restricted one, for a foreign image.
+        placement: where the pod may run: `nodeSelector`, `tolerations`, `affinity`, `runtimeClassName`.
+        image_pull_secrets: names of Secrets for the image's registry.
         priority_class: False leaves PriorityClass `clara-<priority>` out of the pod.
     """
 
@@ -103,7 +109,9 @@ class CatalogueEntry(FileModel):
     env: Environment = Field(default_factory=dict)
     models: tuple[StrictStr, ...] = ()
     retries: Annotated[int, Field(ge=1, le=10)] = 2
-    security_context: Mapping[str, Any] = Field(default_factory=dict)
+    security_context: SecurityContext = SecurityContext()
+    placement: Placement = Placement()
+    image_pull_secrets: tuple[ObjectName, ...] = ()
     priority_class: StrictBool = True
 
 

@@ -14,6 +14,7 @@ _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 
 def _quantity(value: object) -> object:
@@ -53,6 +54,19 @@ def _object_name(value: str) -> str:
     return value
 
 
+def _label_key(value: str) -> str:
+    prefix, slash, name = value.rpartition("/")
+    if _LABEL_NAME.fullmatch(name) is None or (slash and _OBJECT_NAME.fullmatch(prefix) is None):
+        raise ValueError(f"{value!r} is no label of Kubernetes; expected a name, for example 'nvidia.com/gpu.product'")
+    return value
+
+
+def _label_value(value: str) -> str:
+    if value and _LABEL_NAME.fullmatch(value) is None:
+        raise ValueError(f"{value!r} is no value of a label: at most 63 letters, digits, '-', '_' and '.'")
+    return value
+
+
 def _seconds(value: object) -> object:
     if isinstance(value, bool) or not str(value).isdigit() or int(str(value)) < 1:
         raise ValueError('expected seconds, at least 1, for example "300"')
@@ -64,6 +78,8 @@ AbsolutePath = Annotated[StrictStr, AfterValidator(_absolute)]
 FileName = Annotated[StrictStr, AfterValidator(_file_name)]
 Label = Annotated[StrictStr, AfterValidator(_label)]
 ObjectName = Annotated[StrictStr, AfterValidator(_object_name)]
+LabelKey = Annotated[StrictStr, AfterValidator(_label_key)]
+LabelValue = Annotated[StrictStr, AfterValidator(_label_value)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 
 

@@ -7,6 +7,7 @@ from pydantic import Field, StrictBool, StrictStr
 
 from clara_ops.workflow.catalogue import Resources
 from clara_ops.workflow.fields import Environment
+from clara_ops.workflow.placement import Placement
 from clara_ops.workflow.schema import FileModel
 
 Priority = Literal["lower", "normal", "higher", "immediate"]
@@ -48,6 +49,7 @@ class StageSpec(FileModel):
         args: options, as one shell line or as a list of words.
         env: variables as in the catalogue, Secrets included; these win over those.
         resources: over those of the catalogue.
+        placement: where the pod may run, over that of the catalogue.
         when: rule over the facts of the input (`modality`) and what a step found (`<step>.<fact>`); not met = skipped.
     """
 
@@ -59,6 +61,7 @@ class StageSpec(FileModel):
     args: StrictStr | tuple[StrictStr, ...] = ""
     env: Environment = Field(default_factory=dict)
     resources: Resources = Resources()
+    placement: Placement = Placement()
     when: Mapping[str, Any] | None = None
 
 

@@ -1,7 +1,6 @@
 """The one place where a stage becomes a pod: plain camelCase data of core/v1, see docs/architecture.md 2.2."""
 
 import re
-from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -10,6 +9,8 @@ from clara_ops.contract import environment
 from clara_ops.contract.payload import LOCKS, LOGS, MANIFEST, PUBLISH
 from clara_ops.workflow.catalogue import Resources
 from clara_ops.workflow.fields import SecretKey
+from clara_ops.workflow.placement import Placement
+from clara_ops.workflow.security import SecurityContext
 from clara_ops.workflow.workflow import Stage, Workflow
 
 CLAIM = "clara-data"
@@ -58,6 +59,7 @@ def stage_pod(workflow: Workflow, stage: Stage, payload: str, registry: str = ""
         },
         "containers": [_container(workflow, stage, payload, registry)],
         "volumes": _volumes(stage.resources),
+        **_placement(stage.placement, stage.resources.gpu_product),
     }
     if stage.resources.claim is not None:
         spec["resourceClaims"] = [{"name": DEVICE, "resourceClaimTemplateName": stage.resources.claim}]
@@ -65,8 +67,8 @@ def stage_pod(workflow: Workflow, stage: Stage, payload: str, registry: str = ""
         spec["priorityClassName"] = f"clara-{workflow.priority}"
     if not uses_driver(stage):
         spec["initContainers"] = [_clean_container(stage, payload, registry)]
-    if stage.resources.gpu_product is not None:
-        spec["affinity"] = _gpu_affinity(stage.resources.gpu_product)
+    if stage.entry.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in stage.entry.image_pull_secrets]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -104,7 +106,7 @@ def _container(workflow: Workflow, stage: Stage, payload: str, registry: str) ->
         "env": [_variable(name, value) for name, value in _environment(workflow, stage, payload).items()],
         "envFrom": [{"configMapRef": {"name": PLATFORM_CONFIG_MAP, "optional": True}}],
         "volumeMounts": _mounts(workflow, stage, payload),
-        "securityContext": _container_security(entry.security_context),
+        "securityContext": entry.security_context.as_pod_data(),
     }
     if entry.command is not None:
         container["command"] = list(entry.command)
@@ -126,21 +128,12 @@ def _clean_container(stage: Stage, payload: str, registry: str) -> dict[str, Any
         "command": ["sh", "-c", _EMPTY_FOLDER, "clean", output, f"{locks}/{stage.lock}"],
         "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}},
         "volumeMounts": [_mount(output, payload, stage.output), _mount(locks, payload, LOCKS)],
-        "securityContext": _container_security({}),
+        "securityContext": SecurityContext().as_pod_data(),
     }
 
 
 def _image(image: str, registry: str) -> str:
     return image if not registry or _REGISTRY.fullmatch(image) else f"{registry.rstrip('/')}/{image}"
-
-
-def _container_security(relaxed: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-        **relaxed,
-    }
 
 
 def _variable(name: str, value: str | SecretKey) -> dict[str, Any]:
@@ -187,7 +180,7 @@ def _mounts(workflow: Workflow, stage: Stage, payload: str) -> list[dict[str, An
         _mount(f"{app}/{MANIFEST}", payload, MANIFEST, read_only=True),
         {"name": "tmp", "mountPath": "/tmp"},
     ]
-    if stage.resources.uses_gpu:
+    if _has_shared_memory(stage.resources):
         mounts.append({"name": "shm", "mountPath": "/dev/shm"})
     return mounts
 
@@ -202,9 +195,14 @@ def _volumes(resources: Resources) -> list[dict[str, Any]]:
         {"name": "data", "persistentVolumeClaim": {"claimName": CLAIM}},
         {"name": "tmp", "emptyDir": {}},
     ]
-    if resources.uses_gpu:
-        volumes.append({"name": "shm", "emptyDir": {"medium": "Memory"}})
+    if _has_shared_memory(resources):
+        limit = {"sizeLimit": resources.shm} if resources.shm is not None else {}
+        volumes.append({"name": "shm", "emptyDir": {"medium": "Memory", **limit}})
     return volumes
+
+
+def _has_shared_memory(resources: Resources) -> bool:
+    return resources.uses_gpu or resources.shm is not None
 
 
 def _input_folder(stage: Stage) -> str:
@@ -232,12 +230,13 @@ def _devices(resources: Resources) -> dict[str, str]:
     return {GPU: str(resources.gpu)} if resources.gpu else {}
 
 
-def _gpu_affinity(product: str) -> dict[str, Any]:
-    expression = {"key": GPU_PRODUCT_LABEL, "operator": "In", "values": [product]}
-    return {
-        "nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": {
-                "nodeSelectorTerms": [{"matchExpressions": [expression]}]
-            }
-        }
-    }
+def _placement(placement: Placement, gpu_product: str | None) -> dict[str, Any]:
+    """The pod's placement in core/v1's words; nodes of another GPU product fit none of the terms of its affinity."""
+    spec: dict[str, Any] = placement.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    if gpu_product is not None:
+        nodes = spec.setdefault("affinity", {}).setdefault("nodeAffinity", {})
+        required = nodes.setdefault("requiredDuringSchedulingIgnoredDuringExecution", {"nodeSelectorTerms": [{}]})
+        for term in required["nodeSelectorTerms"]:
+            expression = {"key": GPU_PRODUCT_LABEL, "operator": "In", "values": [gpu_product]}
+            term["matchExpressions"] = [*term.get("matchExpressions", []), expression]
+    return spec

@@ -188,6 +188,7 @@ class _Resolver:
             args=self._args(index, stage, entry),
             env={**entry.env, **stage.env},
             resources=self._resources(index, stage, entry),
+            placement=entry.placement.overlaid(stage.placement),
             lock=f"{name}.lock" if renamed else entry.lock_name,
             log=f"{name}.log" if renamed else PurePosixPath(entry.log_name).name,
             when=stage.when,

@@ -88,7 +88,7 @@ def _problem(model: type[FileModel], source: YamlSource, path: KeyPath, item: An
         case "too_short":
             return source.problem(path, f"{_name(path)}: expected at least one item; leave the key out for none")
         case "value_error":
-            return source.problem(path, f"{_name(path)}: {context['error']}")
+            return source.problem(path, f"{_name(path)}: {context['error']}", at_key=last == "[key]")
         case "literal_error":
             return source.problem(
                 path, f"{_name(path)}: expected one of {context['expected']}; found {item['input']!r}"

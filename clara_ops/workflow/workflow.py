@@ -7,6 +7,7 @@ from typing import Any
 from clara_ops.workflow.catalogue import CatalogueEntry, Resources
 from clara_ops.workflow.fields import SecretKey
 from clara_ops.workflow.model import Kinds, Priority
+from clara_ops.workflow.placement import Placement
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Stage:
         after: names of the stages that it waits for; empty for a stage that starts the workflow.
         args: what the container's program gets, declared defaults included.
         env: the catalogue entry's variables, and over them the workflow's.
-        resources: the catalogue entry's, and over them the workflow's.
+        resources, placement: the catalogue entry's, and over them the workflow's.
         lock: file name of its lock; `wait_locks` those of the stages in `after`.
         log: file name of its log.
         when: rule that has to be met, else the stage is skipped.
@@ -39,6 +40,7 @@ class Stage:
     args: tuple[str, ...] = ()
     env: Mapping[str, str | SecretKey] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
+    placement: Placement = field(default_factory=Placement)
     lock: str = ""
     wait_locks: tuple[str, ...] = ()
     log: str = ""

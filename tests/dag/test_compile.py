@@ -27,7 +27,21 @@ stages:
   - {stage: dicom-reader, args: "--workers 3", env: {TITLE: "{{ run_id }} {% raw %}"}}
   - {stage: ai-vnet, name: left, args: ["--model", "{{ 1 / 0 }}"]}
   - {stage: ai-vnet, name: right, after: dicom-reader}
-  - {stage: dicom-writer, after: [left, right]}
+  - stage: dicom-writer
+    after: [left, right]
+    env: {KEY: {secret: site, key: key}}
+    resources: {shm: 1Gi}
+    placement:
+      runtimeClassName: gvisor
+      nodeSelector: {disk: fast}
+      tolerations: [{key: night, value: "true", effect: NoExecute, tolerationSeconds: 60}]
+      affinity:
+        nodeAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution:
+            nodeSelectorTerms: [{matchExpressions: [{key: zone, operator: In, values: [a]}]}]
+        podAntiAffinity:
+          preferredDuringSchedulingIgnoredDuringExecution:
+            - {weight: 1, podAffinityTerm: {topologyKey: zone, labelSelector: {matchLabels: {app: pacs}}}}
   - {stage: dicom-writer, name: quick-writer, after: left}
 """
 

@@ -77,7 +77,7 @@ def test_declared_options_are_those_that_the_stage_takes(catalogue: Catalogue, n
         ("    resources: {memory: lots}", "expected a Kubernetes quantity"),
         (
             "    resources: {cores: 2}",
-            "(known: claim, cpu, gpu, gpu-product, memory, memory-retry, mig)",
+            "(known: claim, cpu, gpu, gpu-product, memory, memory-retry, mig, shm)",
         ),
         ("    resources: {gpu: -1}", "greater than or equal to 0"),
         ("    resources: {mig: half}", "should match pattern"),
