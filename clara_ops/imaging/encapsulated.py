@@ -26,7 +26,7 @@ class Document:
     modality: str
     mime_type: str
     title: str
-    concept: Code
+    concept: Code | None
     content: bytes
     identifies_patient: bool
 
@@ -48,7 +48,7 @@ def encapsulate(document: Document, source: SourceSeries, series: ResultSeries, 
     result.BurnedInAnnotation = "YES" if document.identifies_patient else "NO"
     result.VerificationFlag = "UNVERIFIED"
     result.DocumentTitle = document.title
-    result.ConceptNameCodeSequence = [concept_item(document.concept)]
+    result.ConceptNameCodeSequence = [concept_item(document.concept)] if document.concept else []
     result.SourceInstanceSequence = _sources(source, segmentation)
     result.MIMETypeOfEncapsulatedDocument = document.mime_type
     result.EncapsulatedDocumentLength = len(document.content)

@@ -28,6 +28,8 @@ class Wanted:
         structure_set: an RT Structure Set.
         measurements: a Structured Report of volumes and diameters.
         report: the same for people to read, as Encapsulated PDF.
+        surfaces: an STL model of each label.
+        surface_detail_mm: what the models smooth; 0 to follow the voxels.
     """
 
     segmentation: SegmentationForm = field(default_factory=SegmentationForm)
@@ -35,6 +37,8 @@ class Wanted:
     structure_set: bool = False
     measurements: bool = False
     report: bool = False
+    surfaces: bool = False
+    surface_detail_mm: float = 0.0
 
 
 def label_objects(
@@ -64,5 +68,10 @@ def label_objects(
         from clara_ops.imaging.encapsulated_report import build_report  # its PDF library takes a second to import
 
         yield build_report(measured, labels, table, source, series_of(Kind.REPORT), segmentation)
+    if wanted.surfaces:
+        from clara_ops.imaging.encapsulated_surface import surfaces  # its libraries take half a second to import
+
+        detail = wanted.surface_detail_mm
+        yield from surfaces(labels, table, source, series_of(Kind.SURFACES), segmentation, detail)
     if wanted.overlay:
         yield from overlay_images(labels, table, source, series_of(Kind.OVERLAY))

@@ -21,6 +21,7 @@ class Kind(Enum):
     STRUCTURES = "Structures"
     MEASUREMENTS = "Measurements"
     REPORT = "Report"
+    SURFACES = "Surfaces"
 
 
 @dataclass(frozen=True)

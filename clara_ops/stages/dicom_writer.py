@@ -8,7 +8,7 @@ asked for; any other volume becomes a series like its source.
 
 import hashlib
 import logging
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,7 @@ from clara_ops.imaging.uids import derived_uid
 DESCRIPTION = "write every volume of the input as DICOM objects in the study that it was made from"
 
 _WITHOUT_SOURCE = "no DICOM input: written into a new study of a placeholder patient"
+_COARSEST_DETAIL = 50
 _UNKNOWN_DATE, _UNKNOWN_TIME = "19000101", "000000"
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--report", action="store_true", help="also write a report for people to read, as Encapsulated PDF"
+    )
+    parser.add_argument("--surfaces", action="store_true", help="also write an STL model of each label")
+    parser.add_argument(
+        "--surface-detail",
+        type=_millimetres,
+        default=0.0,
+        metavar="MM",
+        help="smooth what is finer than this in STL models, with fewer triangles; 0 follows the voxels (%(default)g)",
     )
     parser.add_argument(
         "--series-number",
@@ -96,6 +105,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
+def _millimetres(text: str) -> float:
+    try:
+        length = float(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is no number of millimetres") from error
+    if not 0 <= length <= _COARSEST_DETAIL:
+        raise ArgumentTypeError(f"{text!r} is not within 0 to {_COARSEST_DETAIL} mm")
+    return length
+
+
 def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageResult:
     """Write at least one DICOM object, `<SOPInstanceUID>.dcm`, for every volume of the input.
 
@@ -111,6 +130,8 @@ def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageR
         structure_set=options.structure_set,
         measurements=options.measurements,
         report=options.report,
+        surfaces=options.surfaces,
+        surface_detail_mm=options.surface_detail,
     )
     study = _study_without_source(volumes, folders.dicom, manifest)
     notice = NOTICE if options.not_for_diagnostic_use else ""
@@ -219,19 +240,21 @@ def _content_moment(manifest: Manifest | None, header: Dataset) -> tuple[str, st
 
 def _objects(result: _Result, context: _Context) -> Iterator[Dataset]:
     def series_of(kind: Kind) -> ResultSeries:
-        return _series(result, kind, context.policy)
+        return _series(result, kind, context)
 
     if result.table is None:
         return derived_images(result.voxels, result.source, series_of(Kind.IMAGES))
     return label_objects(result.voxels, result.table, result.source, context.wanted, series_of)
 
 
-def _series(result: _Result, kind: Kind, policy: SeriesPolicy) -> ResultSeries:
+def _series(result: _Result, kind: Kind, context: _Context) -> ResultSeries:
+    policy = context.policy
     model = (result.table.algorithm_name, result.table.algorithm_version) if result.table else ("unknown", "unknown")
     header = result.source.header
+    detail = [str(context.wanted.surface_detail_mm)] if kind is Kind.SURFACES else []
     number = values(header.get("SeriesNumber"))
     return ResultSeries(
-        uid=derived_uid("series", kind.value, *model, *result.identity),
+        uid=derived_uid("series", kind.value, *model, *result.identity, *detail),
         number=policy.number(kind, int(number[0]) if number else 0),
         description=policy.described(kind, model, str(header.get("SeriesDescription") or "")),
         content_date=result.content_date,
