@@ -84,6 +84,7 @@ class SeriesAnswer(_Answer):
     instances: int
     conflicts: int
     aside: int
+    removed: int
     first_instance: Moment
     last_instance: Moment
     evidence: Any

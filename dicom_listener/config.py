@@ -15,6 +15,8 @@ from clara_ops.contract.evaluator import attributes_of, check_rule
 from clara_ops.contract.names import check_ae_title, check_uid, is_workflow_id
 from dicom_listener.attributes import FACTS, attribute_tag
 
+_AGE = re.compile(r"[0-9]+[mhd]")
+_UNITS = {"m": 60, "h": 3600, "d": 86400}
 _TAG = re.compile(r"\(?[0-9A-Fa-f]{4},?[0-9A-Fa-f]{4}\)?")
 IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 
@@ -51,10 +53,20 @@ def _rule(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _age(value: Any) -> Any:
+    """Seconds of `7d`, `12h` or `30m`; `never` is longer than anything."""
+    if value == "never":
+        return float("inf")
+    if not isinstance(value, str) or _AGE.fullmatch(value) is None:
+        raise ValueError(f"{value!r} is no age: expected never, or a number and m, h or d, for example 7d")
+    return float(value[:-1]) * _UNITS[value[-1]]
+
+
 AETitle = Annotated[str, AfterValidator(_own_ae_title)]
 UIDText = Annotated[str, AfterValidator(check_uid)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+Age = Annotated[float, BeforeValidator(_age)]
 
 
 class _Section(BaseModel):
@@ -247,6 +259,24 @@ class Storage(_Section):
     min_free_gb: Annotated[float, Field(ge=0)] = 1
 
 
+class Retention(_Section):
+    """How long things stay after they are over, as `7d`, `12h`, `30m` or `never`. What is held or goes on stays.
+
+    Attributes:
+        payloads: folders of runs that ended well: delivered, done, not applicable, superseded.
+        failed: payloads and images of runs that failed.
+        received: images of groups all of whose runs ended well.
+        discarded: images that started no workflow.
+        make_room_below_percent: with less of the disk free, what ended well goes before its time, the oldest first.
+    """
+
+    payloads: Age = Field(default="7d", validate_default=True)
+    failed: Age = Field(default="30d", validate_default=True)
+    received: Age = Field(default="30d", validate_default=True)
+    discarded: Age = Field(default="30d", validate_default=True)
+    make_room_below_percent: Annotated[float, Field(ge=0, lt=100)] = 10
+
+
 class Clara(_Section):
     """What this release adds to the form of 2019; `rules` stand under the names of entries of `workflows:`."""
 
@@ -254,6 +284,7 @@ class Clara(_Section):
     api: Api = Api()
     network: Network = Network()
     storage: Storage = Storage()
+    retention: Retention = Retention()
     grouping: dict[str, Grouping] = Field(default_factory=dict)
     rules: dict[str, Rule] = Field(default_factory=dict)
 

@@ -115,7 +115,7 @@ def _start_run(database: sqlite3.Connection, workflow: str, ae_title: str, value
     if group is None:
         raise SeriesNotFound(f"AE title {ae_title} received nothing of {value}")
     if group.instances == 0:
-        raise Conflict(f"{value}: {group.reason}; there is nothing to run a workflow on")
+        raise Conflict(f"{value}: no image of it is kept ({group.reason}); have it sent again")
     mappings = config.mappings(ae_title)
     mapped = [mapping for mapping in mappings if mapping.workflow == workflow] or list(mappings)
     start = Start(workflow, mapped[0].destination_name if mapped else None)

@@ -27,6 +27,7 @@ from dicom_listener.journal.instances import end_all_associations, known_paths
 from dicom_listener.live_config import LiveConfig
 from dicom_listener.receiver import Receiver
 from dicom_listener.requests import Requests
+from dicom_listener.retention import Retainer
 from dicom_listener.spool import Spool
 from dicom_listener.trigger import Trigger
 from dicom_listener.worker import Worker
@@ -77,6 +78,7 @@ class Service:
             ("trigger", Trigger(self._journal, self._airflow, places.data, follow.set).step, trigger),
             ("follow", Follower(self._journal, self._airflow).step, follow),
             ("deliver", self._deliverer.step, deliver),
+            ("retain", Retainer(self._journal, live, places.data).step, threading.Event()),
         )
         self._workers = [Worker(name, step, bell, self._on_death) for name, step, bell in steps]
         requests = Requests(self._journal, live, places.data, trigger.set, deliver.set)

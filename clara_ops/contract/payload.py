@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+PAYLOADS = "payloads"
 MANIFEST = "payload.json"
 RECEIVED = "received"
 LOCKS = "locks"
@@ -61,4 +62,4 @@ def received_path(series_instance_uid: str, sop_instance_uid: str) -> str:
 
 def payload_path(data: Path, run_id: str) -> Path:
     """The folder of a run's payload on the claim `clara-data`."""
-    return data / "payloads" / run_id
+    return data / PAYLOADS / run_id

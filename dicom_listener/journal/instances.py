@@ -8,7 +8,10 @@ from clara_ops.contract.states import SeriesState
 
 
 class Status(StrEnum):
-    """What became of an acknowledged instance; only `kept` ones are part of a run."""
+    """What became of an acknowledged instance; only `kept` ones are part of a run.
+
+    `expired`: its retention is over and its file is about to go; `removed`: it is gone.
+    """
 
     KEPT = "kept"
     CONFLICT = "conflict"
@@ -16,6 +19,8 @@ class Status(StrEnum):
     OWN = "own"
     IGNORED = "ignored"
     ASIDE = "aside"
+    EXPIRED = "expired"
+    REMOVED = "removed"
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def record_instance(database: sqlite3.Connection, arrival: Arrival) -> Recorded:
     """Record an instance whose UID was not seen before; when it was after all, record nothing and name the other."""
     existing = database.execute(
         "SELECT i.path, s.group_id FROM instances i JOIN series s ON s.id = i.series_id "
-        "WHERE i.sop_uid = ? AND i.ae_title = ? AND i.status NOT IN ('conflict', 'replaced')",
+        "WHERE i.sop_uid = ? AND i.ae_title = ? AND i.status NOT IN ('conflict', 'replaced', 'expired', 'removed')",
         (arrival.sop_uid, arrival.ae_title),
     ).fetchone()
     if existing is not None:
@@ -120,7 +125,7 @@ def end_all_associations(database: sqlite3.Connection, closed: float) -> None:
 
 def known_paths(database: sqlite3.Connection) -> set[str]:
     """Paths of all instances that the journal vouches for."""
-    return {str(row["path"]) for row in database.execute("SELECT path FROM instances")}
+    return {str(row["path"]) for row in database.execute("SELECT path FROM instances WHERE status != 'removed'")}
 
 
 def _is_own(database: sqlite3.Connection, sop_uid: str) -> bool:

@@ -136,7 +136,15 @@ CREATE TABLE sent_instances (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST,)
+_RETENTION = """
+DROP INDEX one_that_counts;
+CREATE UNIQUE INDEX one_that_counts ON instances (sop_uid, ae_title)
+  WHERE status NOT IN ('conflict', 'replaced', 'expired', 'removed');
+CREATE INDEX expired_instances ON instances (path) WHERE status = 'expired';
+CREATE TABLE removed_payloads (run_id TEXT PRIMARY KEY, removed REAL NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (_FIRST, _RETENTION)
 
 
 def migrate(database: sqlite3.Connection) -> None:

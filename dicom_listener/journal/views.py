@@ -8,7 +8,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SeriesRow:
-    """One series of one called AE title. `own`, `ignored` and conflicting instances are counted apart."""
+    """One series of one called AE title. `own`, `ignored` and conflicting instances are counted apart, and so are
+    those that were removed when their retention was over."""
 
     series_uid: str
     study_uid: str
@@ -20,6 +21,7 @@ class SeriesRow:
     instances: int
     conflicts: int
     aside: int
+    removed: int
     first_instance: float
     last_instance: float
     evidence: Any
@@ -29,6 +31,7 @@ class SeriesRow:
 _SERIES = """
 SELECT s.series_uid, s.study_uid, g.ae_title, g.id AS group_id, g.calling_ae, g.state, g.reason, g.generation,
   sum(i.status = 'kept') AS instances, sum(i.status = 'conflict') AS conflicts, sum(i.status = 'aside') AS aside,
+  sum(i.status IN ('expired', 'removed')) AS removed,
   min(i.received) AS first_instance, max(i.received) AS last_instance
 FROM groups g JOIN series s ON s.group_id = g.id JOIN instances i ON i.series_id = s.id
 """
