@@ -14,7 +14,7 @@ from clara_ops.laptop.checkout import Checkout
 from clara_ops.laptop.errors import LaptopError
 from clara_ops.laptop.pacs import Pacs, pacs_program
 from clara_ops.laptop.pacs_client import answers_echo
-from clara_ops.laptop.ports import LOOPBACK, choose_ports
+from clara_ops.laptop.ports import LOOPBACK, reserved_ports
 from clara_ops.laptop.processes import Supervisor
 from clara_ops.laptop.programs import PACS_AE, SCANNER_AE
 from clara_ops.laptop.state import Home, Run, read_run, write_run
@@ -59,12 +59,11 @@ def running(checkout: Checkout, home: Home, say: Say) -> Iterator[Laptop]:
     if (other := read_run(home.run_file)) is not None:
         raise LaptopError(f"a demo runs already (process {other.pid}, {home.run_file}): stop it with Ctrl-C first")
     home.make()
-    ports = choose_ports(USUAL_PORTS)
-    for name, port in ports.items():
-        if port != USUAL_PORTS[name]:
-            say(f"port {USUAL_PORTS[name]} is taken: {name} listens on {port}")
     listener_token = secrets.token_urlsafe(32)
-    with Supervisor(home.logs) as supervisor:
+    with reserved_ports(USUAL_PORTS) as ports, Supervisor(home.logs) as supervisor:
+        for name, port in ports.items():
+            if port != USUAL_PORTS[name]:
+                say(f"port {USUAL_PORTS[name]} is taken: {name} listens on {port}")
         try:
             laptop = _start(checkout, home, ports, listener_token, supervisor, say)
             write_run(laptop.run, home.run_file)

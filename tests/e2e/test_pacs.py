@@ -9,7 +9,7 @@ from clara_ops.laptop import pacs as pacs_module
 from clara_ops.laptop.demo import read_series
 from clara_ops.laptop.pacs import pacs_program
 from clara_ops.laptop.pacs_client import answers_echo, find_series, get_series, send_series
-from clara_ops.laptop.ports import choose_ports
+from clara_ops.laptop.ports import reserved_ports
 from clara_ops.laptop.processes import Supervisor
 from clara_ops.laptop.programs import PACS_AE, SCANNER_AE
 from clara_ops.laptop.setup import ROOT
@@ -23,8 +23,8 @@ def test_a_series_is_found_and_comes_back(program: str, tmp_path: Path, monkeypa
         monkeypatch.setattr(pacs_module, "find_program", lambda _name: None)
     ct_series_from_nifti(ROOT / "tests" / "data" / "abdomen_a" / "ct.nii.gz", tmp_path / "series")
     series = read_series("abdomen_a", tmp_path / "series")
-    ports = choose_ports({"http": 0, "dicom": 0, "scanner": 0})
-    with Supervisor(tmp_path / "log") as supervisor:
+    wanted = {"http": 0, "dicom": 0, "scanner": 0}
+    with reserved_ports(wanted) as ports, Supervisor(tmp_path / "log") as supervisor:
         server, pacs = pacs_program(
             tmp_path / "pacs", PACS_AE, ports["dicom"], ports["http"], {SCANNER_AE: ports["scanner"]}
         )

@@ -2,7 +2,7 @@
 
 import socket
 
-from clara_ops.laptop.ports import choose_ports
+from clara_ops.laptop.ports import reserved_ports
 
 
 def free_port() -> int:
@@ -13,7 +13,8 @@ def free_port() -> int:
 
 def test_the_usual_port_when_it_is_free() -> None:
     port = free_port()
-    assert choose_ports({"airflow": port}) == {"airflow": port}
+    with reserved_ports({"airflow": port}) as ports:
+        assert ports == {"airflow": port}
 
 
 def test_another_port_when_it_is_taken_on_loopback_or_everywhere() -> None:
@@ -22,10 +23,19 @@ def test_another_port_when_it_is_taken_on_loopback_or_everywhere() -> None:
             taken.bind((address, 0))
             taken.listen()
             port = int(taken.getsockname()[1])
-            assert choose_ports({"airflow": port})["airflow"] not in (0, port)
+            with reserved_ports({"airflow": port}) as ports:
+                assert ports["airflow"] not in (0, port)
 
 
 def test_no_two_are_the_same() -> None:
     port = free_port()
-    chosen = choose_ports({f"server-{index}": port for index in range(20)})
-    assert len(set(chosen.values())) == 20
+    with reserved_ports({f"server-{index}": port for index in range(20)}) as ports:
+        assert len(set(ports.values())) == 20
+
+
+def test_what_another_laptop_has_chosen_is_not_free_although_nobody_listens_yet() -> None:
+    port = free_port()
+    with reserved_ports({"triton": port}) as first, reserved_ports({"triton": port}) as second:
+        assert first["triton"] == port != second["triton"]
+    with reserved_ports({"triton": port}) as third:
+        assert third["triton"] == port

@@ -21,7 +21,7 @@ from clara_ops.laptop.demo import CALLED_AE, MAIN_MODALITIES, MAIN_WORKFLOW, wai
 from clara_ops.laptop.follow import follow
 from clara_ops.laptop.pacs import pacs_program
 from clara_ops.laptop.pacs_client import answers_echo, send_series
-from clara_ops.laptop.ports import choose_ports
+from clara_ops.laptop.ports import reserved_ports
 from clara_ops.laptop.processes import Supervisor
 from clara_ops.laptop.programs import PACS_AE, SCANNER_AE
 from clara_ops.laptop.servers import Laptop
@@ -42,8 +42,8 @@ def outside(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Ite
     home = Home(tmp_path_factory.mktemp("outside"))
     home.make()
     checkout = Checkout(ROOT)
-    ports = choose_ports({"airflow": 8080, "pacs": 8042, "pacs-dicom": 11112})
-    with Supervisor(home.logs) as supervisor:
+    wanted = {"airflow": 8080, "pacs": 8042, "pacs-dicom": 11112}
+    with reserved_ports(wanted) as ports, Supervisor(home.logs) as supervisor:
         program, pacs = pacs_program(
             home.root / "pacs", PACS_AE, ports["pacs-dicom"], ports["pacs"], {SCANNER_AE: 104}, any_host=True
         )
