@@ -61,7 +61,10 @@ def create_stage(
 @app.command("test_workflow")
 def test_workflow(
     workflow: Annotated[
-        str | None, typer.Argument(metavar="WORKFLOW_ID", help="Id or name of the workflow; organ-seg if not given.")
+        str | None,
+        typer.Argument(
+            metavar="WORKFLOW_ID", help="Id or name of the workflow; recon-only, else organ-seg, if not given."
+        ),
     ] = None,
     job: Annotated[
         str, typer.Argument(metavar="JOB_ID", help="Names the run and its folder; the default one is used again.")

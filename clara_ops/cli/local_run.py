@@ -93,7 +93,7 @@ def run_locally(
 def _sample(workflow: Workflow) -> Path:
     if workflow.sample is not None:
         return (Path(workflow.file).parent / workflow.sample).resolve()
-    if workflow.kind.input == "dicom" and SAMPLE.is_dir():
+    if "dicom" in workflow.kind.inputs and SAMPLE.is_dir():
         return SAMPLE
     raise InputMissing(f"{workflow.file}: workflow {workflow.name!r} has no 'sample:'; give a folder with --input")
 

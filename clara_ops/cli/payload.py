@@ -28,6 +28,7 @@ from clara_ops.contract.payload import (
 )
 from clara_ops.driver.folders import walk_files
 from clara_ops.imaging.raw_header import UNREADABLE
+from clara_ops.workflow.model import Kind
 from clara_ops.workflow.workflow import Workflow
 
 AE_TITLE = "CLARA-WF"
@@ -65,32 +66,44 @@ def make_payload(payload: Path, job: str, workflow: Workflow, source: Path) -> R
     """
     if not source.is_dir():
         raise InputMissing(f"{source}: no such folder; give one with --input")
-    files = walk_files(source)
-    if workflow.kind.input == "dicom":
-        received = _receive_dicom(payload, files)
-    else:
-        received = _receive_files(payload, source, files)
+    kinds = workflow.kind.inputs
+    received = _receive_all(payload, source, kinds)
     if not received.instances and not received.files:
-        raise InputMissing(f"{source}: holds no {workflow.kind.input} file; give another folder with --input")
+        raise InputMissing(f"{source}: holds no {' or '.join(kinds)} file; give another folder with --input")
     _make_folders(payload, workflow)
     _write_manifest(payload, job, workflow, received)
     return received
 
 
-def _receive_dicom(payload: Path, files: Sequence[Path]) -> Received:
+def _receive_all(payload: Path, source: Path, kinds: Sequence[Kind]) -> Received:
+    """DICOM instances where the workflow reads DICOM, and all other files where it reads something else."""
+    instances: dict[str, Instance] = {}
+    headers: list[Dataset] = []
+    others: Sequence[Path] = walk_files(source)
+    if "dicom" in kinds:
+        instances, headers, others = _receive_dicom(payload, others)
+    facts = _facts(headers) if headers else {"instances": 0}
+    if kinds == ("dicom",):
+        return Received(tuple(instances.values()), (), facts, ignored=len(others))
+    files = tuple(_receive_file(payload, source, file) for file in others)
+    return Received(tuple(instances.values()), files, facts)
+
+
+def _receive_dicom(payload: Path, files: Sequence[Path]) -> tuple[dict[str, Instance], list[Dataset], list[Path]]:
+    """The instances by path in the payload, their headers, and the files that are none."""
     headers: list[Dataset] = []
     instances: dict[str, Instance] = {}
-    ignored = 0
+    others: list[Path] = []
     for file in files:
         header = _header(file)
         if header is None:
-            ignored += 1
+            others.append(file)
             continue
         path = received_path(check_uid(header.SeriesInstanceUID), check_uid(header.SOPInstanceUID))
         if path not in instances:
             instances[path] = _receive(payload, path, file, header)
             headers.append(header)
-    return Received(tuple(instances.values()), (), _facts(headers), ignored)
+    return instances, headers, others
 
 
 def _header(file: Path) -> Dataset | None:
@@ -120,13 +133,10 @@ def _receive(payload: Path, path: str, file: Path, header: Dataset) -> Instance:
     )
 
 
-def _receive_files(payload: Path, source: Path, files: Sequence[Path]) -> Received:
-    paths = []
-    for file in files:
-        path = f"{RECEIVED}/{file.relative_to(source).as_posix()}"
-        _copy(file, payload / path)
-        paths.append(path)
-    return Received((), tuple(paths), {"instances": 0})
+def _receive_file(payload: Path, source: Path, file: Path) -> str:
+    path = f"{RECEIVED}/{file.relative_to(source).as_posix()}"
+    _copy(file, payload / path)
+    return path
 
 
 def _copy(file: Path, target: Path) -> None:

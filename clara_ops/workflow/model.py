@@ -66,10 +66,19 @@ class StageSpec(FileModel):
 
 
 class Kinds(FileModel):
-    """What goes in and what comes out."""
+    """What goes in and what comes out.
 
-    input: Kind = "dicom"
+    Attributes:
+        input: kind of the received files, or several: a series with the sinogram that it was made from.
+    """
+
+    input: Kind | Annotated[tuple[Kind, ...], Field(min_length=1)] = "dicom"
     output: Kind = "dicom"
+
+    @property
+    def inputs(self) -> tuple[Kind, ...]:
+        """The kinds of the received files."""
+        return self.input if isinstance(self.input, tuple) else (self.input,)
 
 
 class WorkflowSpec(FileModel):

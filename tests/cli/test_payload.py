@@ -63,6 +63,20 @@ def test_a_workflow_of_volumes_gets_files_as_they_are(tmp_path: Path, workflow: 
     assert (tmp_path / "payload" / workflow.input / "1.mhd").read_text() == "volume"
 
 
+def test_a_series_and_what_belongs_to_it_come_in_one_payload(
+    tmp_path: Path, workflow: Workflow, write_ct: WriteCt
+) -> None:
+    both = Workflow(**{**workflow.__dict__, "kind": Kinds(input=("dicom", "npz"))})
+    write_ct(tmp_path / "in" / "IM1", "1.2.3", "1.2.3.1")
+    (tmp_path / "in" / "1.2.3.npz").write_text("sinogram")
+    received = make_payload(tmp_path / "payload", "job", both, tmp_path / "in")
+    assert [instance.path for instance in received.instances] == ["received/1.2.3/1.2.3.1.dcm"]
+    assert received.files == ("received/1.2.3.npz",)
+    assert (received.facts["modality"], received.ignored) == ("CT", 0)
+    inputs = tmp_path / "payload" / workflow.input
+    assert {path.name for path in inputs.rglob("*") if path.is_file()} == {"1.2.3.1.dcm", "1.2.3.npz"}
+
+
 @pytest.mark.parametrize("name", ["missing", "empty"])
 def test_nothing_to_run_on_is_said(name: str, tmp_path: Path, workflow: Workflow) -> None:
     (tmp_path / "empty").mkdir()
