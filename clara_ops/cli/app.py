@@ -93,5 +93,37 @@ def test_workflow(
         raise typer.Exit(FAILED)
 
 
+@app.command("validate")
+def validate(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE|FOLDER...", help="Workflow files; the project's if not given.")
+    ] = None,
+    catalogues: Annotated[
+        list[Path] | None,
+        typer.Option("--catalogue", metavar="F", help="Catalogue file instead of the project's; may be repeated."),
+    ] = None,
+    listener_config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also check AE titles and destinations of this listener configuration."),
+    ] = None,
+    root: Root = None,
+    json: Json = False,
+) -> None:
+    """Check workflow files: all errors of all files, each with its place. Exit code 0 without errors, 1 with some.
+
+    Example: clara-wf validate dags/workflows --listener-config helm/clara-platform/files/dicom-server-config.yaml
+    """
+    from clara_ops.cli.report import print_json, print_validation
+    from clara_ops.cli.validate import validate as check
+
+    found = check(paths or [], catalogues or [], listener_config, root)
+    if json:
+        print_json(found)
+    else:
+        print_validation(found, Console())
+    if found.problems:
+        raise typer.Exit(FAILED)
+
+
 if __name__ == "__main__":
     main()

@@ -11,6 +11,7 @@ from rich.table import Table
 from clara_ops.cli.create_stage import CreatedStage
 from clara_ops.cli.local_run import WorkflowOutcome
 from clara_ops.cli.stage_run import StageState
+from clara_ops.cli.validate import Validation
 from clara_ops.cli.view import COLORS
 
 LOG_LINES = 20
@@ -35,6 +36,19 @@ def print_created(created: CreatedStage, console: Console) -> None:
     )
 
 
+def print_validation(found: Validation, console: Console) -> None:
+    """Every problem on a line of its own, what needs more than Pod Security `restricted`, and a count."""
+    for problem in found.problems:
+        console.print(str(problem), markup=False, highlight=False, soft_wrap=True)
+    for workflow in found.workflows:
+        for reason in workflow.reasons:
+            place = f"{workflow.file}:{workflow.line}:{workflow.column}"
+            text = f"{place}: {workflow.name!r} needs Pod Security level {workflow.pod_security}: {reason}"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+    counts = f"{_count(len(found.files), 'file')}, {_count(len(found.workflows), 'sound workflow')}"
+    console.print(f"{counts}, {_count(len(found.problems), 'error')}", highlight=False, soft_wrap=True)
+
+
 def print_outcome(outcome: WorkflowOutcome, console: Console) -> None:
     """A table of the stages, the end of the log of one that failed, and where the results are."""
     table = Table("stage", "state", "seconds", "reason", title=f"{outcome.workflow} on {_short(outcome.input)}")
@@ -50,6 +64,10 @@ def print_outcome(outcome: WorkflowOutcome, console: Console) -> None:
     console.print(
         f"{outcome.seconds:.1f} s; {outcome.files} files in {_short(outcome.results)}", highlight=False, soft_wrap=True
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _short(path: Path) -> str:

@@ -15,7 +15,7 @@ from clara_ops.contract.names import check_dns_label
 from clara_ops.workflow.errors import Problem, WorkflowFileError
 from clara_ops.workflow.fields import AbsolutePath, Environment, FileName, Label, ObjectName, Quantity, Seconds
 from clara_ops.workflow.placement import Placement
-from clara_ops.workflow.schema import FileModel, build_model
+from clara_ops.workflow.schema import FileModel, build_model, nearest
 from clara_ops.workflow.security import SecurityContext
 from clara_ops.workflow.yaml_source import YamlSource, read_yaml
 
@@ -116,6 +116,11 @@ class CatalogueEntry(FileModel):
 
 
 Catalogue = Mapping[str, CatalogueEntry]
+
+
+def unknown_stage(name: str, catalogue: Catalogue) -> str:
+    """What is said of a stage that is not in the catalogue."""
+    return f"stage {name!r} is not in the catalogue{nearest(name, catalogue)}; add it: clara-wf cs {name}"
 
 
 def load_catalogue(paths: Sequence[Path]) -> Catalogue:

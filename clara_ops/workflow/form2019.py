@@ -16,10 +16,10 @@ from typing import Annotated
 from pydantic import Field, StrictStr
 
 from clara_ops.contract.payload import INPUT_LOCK
-from clara_ops.workflow.catalogue import Catalogue
+from clara_ops.workflow.catalogue import Catalogue, unknown_stage
 from clara_ops.workflow.errors import Problem
 from clara_ops.workflow.model import MAX_STAGES
-from clara_ops.workflow.schema import FileModel, build_model, nearest
+from clara_ops.workflow.schema import FileModel, build_model, nearest, salvage
 from clara_ops.workflow.yaml_source import KeyPath, Mark, YamlSource
 
 KEYS = frozenset({"waitLocks", "ioFolders"})
@@ -47,8 +47,15 @@ def to_extended(
     workflow_id: str, source: YamlSource, catalogue: Catalogue, problems: list[Problem]
 ) -> YamlSource | None:
     """The same workflow in the extended form; what is wrong is added to `problems`, None for lines of no use."""
-    lines = build_model(Lines2019, source, problems)
-    if lines is None or not _lengths_fit(lines, source, problems):
+    lines = build_model(Lines2019, source, problems) or salvage(Lines2019, source)
+    if lines is None:
+        return None
+    if not _lengths_fit(lines, source, problems):
+        problems.extend(
+            source.problem(("stages", index), unknown_stage(stage, catalogue))
+            for index, stage in enumerate(lines.stages)
+            if stage not in catalogue
+        )
         return None
     after = [_awaited(lines, index, catalogue, source, problems) for index in range(len(lines.stages))]
     stages = [

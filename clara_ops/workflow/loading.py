@@ -1,7 +1,7 @@
 """Workflow files: from a path to checked workflows, or to all the errors of the file at once."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ from clara_ops.workflow.catalogue import Catalogue, read_entries
 from clara_ops.workflow.errors import Problem, WorkflowFileError
 from clara_ops.workflow.form2019 import is_form_2019, to_extended
 from clara_ops.workflow.model import WorkflowSpec
-from clara_ops.workflow.resolve import resolve
-from clara_ops.workflow.schema import MAX_PROBLEMS, build_model
+from clara_ops.workflow.resolve import check_parts, resolve
+from clara_ops.workflow.schema import MAX_PROBLEMS, build_model, salvage
 from clara_ops.workflow.workflow import Workflow
 from clara_ops.workflow.yaml_source import KeyPath, YamlSource, read_yaml
 
@@ -57,8 +57,7 @@ def workflows_of(source: YamlSource, catalogue: Catalogue) -> tuple[Workflow, ..
             part = extended
         elif path:
             part = _with_id(part, workflow_id)
-        spec = build_model(WorkflowSpec, part, problems)
-        workflow = resolve(spec, part, own, problems) if spec is not None else None
+        workflow = _workflow(part, own, problems)
         if workflow is not None:
             workflows.append(workflow)
     problems.extend(duplicates(workflows))
@@ -67,11 +66,45 @@ def workflows_of(source: YamlSource, catalogue: Catalogue) -> tuple[Workflow, ..
     return tuple(workflows)
 
 
-def duplicates(workflows: Iterable[Workflow]) -> list[Problem]:
+def _workflow(part: YamlSource, catalogue: Catalogue, problems: list[Problem]) -> Workflow | None:
+    spec = build_model(WorkflowSpec, part, problems)
+    if spec is not None:
+        return resolve(spec, part, catalogue, problems)
+    rest = salvage(WorkflowSpec, part)
+    if rest is not None:
+        check_parts(rest, part, catalogue, problems)
+    return None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The ID and the name that a workflow takes, also in a file that has errors; `path` leads to it in the file."""
+
+    id: str
+    name: str
+    file: str
+    line: int
+    column: int
+    path: KeyPath
+
+
+def claims_of(source: YamlSource) -> list[Claim]:
+    """What the workflows of a file are called, as far as the file can be understood."""
+    claims = []
+    for workflow_id, path in _find(source, []) if isinstance(source.data, dict) else []:
+        data = source.part(path).data
+        name = data.get("name") if isinstance(data, dict) else None
+        if isinstance(name, str):
+            begin = source.problem(path, "")
+            claims.append(Claim(workflow_id, name, source.file, begin.line, begin.column, path))
+    return claims
+
+
+def duplicates(workflows: Iterable[Workflow | Claim]) -> list[Problem]:
     """A problem for every workflow whose ID or name an earlier one has: both files are named."""
     problems = []
-    ids: dict[str, Workflow] = {}
-    names: dict[str, Workflow] = {}
+    ids: dict[str, Workflow | Claim] = {}
+    names: dict[str, Workflow | Claim] = {}
     for workflow in workflows:
         for what, value, taken in (("ID", workflow.id, ids), ("name", workflow.name, names)):
             first = taken.setdefault(value, workflow)

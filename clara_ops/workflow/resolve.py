@@ -12,7 +12,7 @@ from clara_ops.contract.evaluator import RuleError, check_rule
 from clara_ops.contract.names import check_dns_label, check_folder, is_workflow_id
 from clara_ops.contract.payload import LOCKS, LOGS, PUBLISH, RECEIVED
 from clara_ops.workflow.acceptance import accepts_rule, unknown_to_accepts, unknown_to_when
-from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry, Resources
+from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry, Resources, unknown_stage
 from clara_ops.workflow.errors import Problem
 from clara_ops.workflow.model import StageSpec, WorkflowSpec
 from clara_ops.workflow.options import OptionError, complete_args, split_args
@@ -33,6 +33,11 @@ _OWN_VARIABLES = frozenset(
 def resolve(spec: WorkflowSpec, source: YamlSource, catalogue: Catalogue, problems: list[Problem]) -> Workflow | None:
     """Check a workflow and join it with the catalogue; what is wrong is added to `problems`, and the answer is None."""
     return _Resolver(spec, source, catalogue, problems).resolve()
+
+
+def check_parts(spec: WorkflowSpec, source: YamlSource, catalogue: Catalogue, problems: list[Problem]) -> None:
+    """Check what can be judged of a workflow that is not whole: its names, and each stage for itself."""
+    _Resolver(spec, source, catalogue, problems).check_parts()
 
 
 class _Resolver:
@@ -60,11 +65,16 @@ class _Resolver:
             self._report(
                 ("stages", index, "after"), f"stages wait for each other: {' -> '.join(cycle)}; take one of them out"
             )
+            self._check_stages_alone()
             return None
         stages = [self._stage(index, after) for index in range(len(self._names))]
         if len(self._problems) > known:
             return None
         return self._workflow({stage.name: stage for stage in stages if stage is not None}, running_order(after))
+
+    def check_parts(self) -> None:
+        self._check_names()
+        self._check_stages_alone()
 
     def _workflow(self, stages: dict[str, Stage], order: tuple[str, ...]) -> Workflow:
         locked = [
@@ -163,6 +173,7 @@ class _Resolver:
     def _check_stages_alone(self) -> None:
         """What can be said of each stage although the graph is not sound, so that all errors come at once."""
         for index, stage in enumerate(self._spec.stages):
+            self._check_variables(index, stage)
             entry = self._entry(index, stage)
             if entry is not None:
                 self._args(index, stage, entry)
@@ -172,9 +183,7 @@ class _Resolver:
         stage, name = self._spec.stages[index], self._names[index]
         inputs = self._inputs(index, after)
         self._check_when(index, earlier(name, after))
-        for variable in sorted(set(stage.env) & _OWN_VARIABLES):
-            message = f"{variable} is set by the platform; choose another name"
-            self._report(("stages", index, "env", variable), message, at_key=True)
+        self._check_variables(index, stage)
         entry = self._entry(index, stage)
         if entry is None:
             return None
@@ -194,14 +203,15 @@ class _Resolver:
             when=stage.when,
         )
 
+    def _check_variables(self, index: int, stage: StageSpec) -> None:
+        for variable in sorted(set(stage.env) & _OWN_VARIABLES):
+            message = f"{variable} is set by the platform; choose another name"
+            self._report(("stages", index, "env", variable), message, at_key=True)
+
     def _entry(self, index: int, stage: StageSpec) -> CatalogueEntry | None:
         entry = self._catalogue.get(stage.stage)
         if entry is None:
-            self._report(
-                ("stages", index, "stage"),
-                f"stage {stage.stage!r} is not in the catalogue{nearest(stage.stage, self._catalogue)}; "
-                f"add it: clara-wf cs {stage.stage}",
-            )
+            self._report(("stages", index, "stage"), unknown_stage(stage.stage, self._catalogue))
         return entry
 
     def _args(self, index: int, stage: StageSpec, entry: CatalogueEntry) -> tuple[str, ...]:

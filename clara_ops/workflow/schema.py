@@ -1,5 +1,6 @@
 """What the models of workflow and catalogue files share: frozen, no unknown keys, errors that say where."""
 
+import copy
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -56,6 +57,28 @@ def build_model(model: type[M], source: YamlSource, problems: list[Problem]) -> 
             if not _is_said_deeper(path, items, places):
                 problems.extend(_problems(model, source, path, items))
         return None
+
+
+def salvage(model: type[M], source: YamlSource) -> M | None:
+    """What is left of a source without the keys that are wrong, to look for further mistakes; None without a rest."""
+    data = copy.deepcopy(source.data)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        for path in {_existing(data, item["loc"]) for item in error.errors(include_url=False, include_input=False)}:
+            _remove(data, path)
+    try:
+        return model.model_validate(data)
+    except ValidationError:
+        return None
+
+
+def _remove(data: Any, path: KeyPath) -> None:
+    """Take away a key of a mapping; items of lists stay, since places are told by their number."""
+    for step in path[:-1]:
+        data = data.get(step) if isinstance(data, dict) else data[step] if isinstance(data, list) else None
+    if path and isinstance(data, dict):
+        data.pop(path[-1], None)
 
 
 def _is_said_deeper(path: KeyPath, items: list[Any], places: Mapping[KeyPath, list[Any]]) -> bool:

@@ -152,6 +152,32 @@ def test_ctrl_c_stops_everything(copies: Path) -> None:
     assert _processes_in(copies, "clara_ops.localkube") == []
 
 
+def test_validate_prints_lines_or_json_and_its_exit_code_says_whether_there_are_errors(
+    copies: Path, clara_wf: Command
+) -> None:
+    done = clara_wf("validate")
+    assert (done.returncode, done.stdout) == (0, "2 files, 1 sound workflow, 0 errors\n")
+    values = copies / "helm/clara-workflow/values.yaml"
+    catalogue = yaml.safe_load(values.read_text())
+    catalogue["stages"]["second"]["securityContext"] = {"allowPrivilegeEscalation": True}
+    values.write_text(yaml.safe_dump(catalogue, sort_keys=False))
+    bad = "id: 22222222-2222-4333-8444-555555555555\nname: bad\nstages: [{stage: frist}]\nunknown: 5\n"
+    (copies / "dags/workflows/bad.yaml").write_text(bad)
+    done = clara_wf("validate", "dags")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("dags/workflows/bad.yaml:3:18: stage 'frist' is not in the catalogue")
+    assert lines[-1] == "2 files, 1 sound workflow, 2 errors"
+    done = clara_wf("validate", "dags", "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert [(item["file"], item["line"], item["column"]) for item in found["problems"]] == [
+        ("dags/workflows/bad.yaml", 3, 18),
+        ("dags/workflows/bad.yaml", 4, 1),
+    ]
+    assert found["workflows"][0]["pod_security"] == "baseline"
+
+
 def _processes_in(folder: Path, word: str) -> list[str]:
     """Ids of the processes whose command has a word, and which work in a folder or name it."""
     found = []
@@ -183,6 +209,7 @@ def _wait_for(condition: Callable[[], T]) -> T:
         (["cs", "Not_A_Name"], 1, "NameRuleError"),
         (["cs"], 2, "Missing argument"),
         (["cs", "x", "--root", "/"], 1, "ProjectNotFound"),
+        (["validate", "--root", "/"], 1, "ProjectNotFound"),
         (["fly"], 2, "No such command"),
     ],
 )

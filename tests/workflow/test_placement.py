@@ -49,7 +49,7 @@ def errors_of(folder: Path, lines: str) -> list[str]:
         (
             f"affinity: {{nodeAffinity: {{{REQUIRED}: {{nodeSelectorTerms: []}}}}}}",
             "9:101",
-            "at least 1 item",
+            "expected at least one item",
         ),
         (f"affinity: {{nodeAffinity: {{{REQUIRED}: {{nodeSelectorTerms: [{{}}]}}}}}}", "9:102", "fits no node"),
         (f"affinity: {{podAffinity: {{{REQUIRED}: [{{}}]}}}}", "9:81", "key 'topologyKey' is missing"),
