@@ -25,16 +25,20 @@ from clara_ops.contract.payload import (
     received_path,
 )
 from clara_ops.contract.run_id import check_run_id
+from clara_ops.contract.written import WrittenObject
 from dicom_listener.errors import BadRequest, PayloadNotFound, ResultNotFound
 from dicom_listener.journal.runs import Run, RunInstance
 from dicom_listener.journal.store import sync_folder
 
 
-def build_payload(data: Path, run: Run, instances: Sequence[RunInstance]) -> None:
+def build_payload(
+    data: Path, run: Run, instances: Sequence[RunInstance], predecessors: Sequence[WrittenObject] = ()
+) -> None:
     """Make a run's payload. Built again after a crash, it comes out the same.
 
     Args:
         data: the claim's folder, which holds `spool/` and `payloads/`.
+        predecessors: objects of the generation before.
 
     Raises:
         OSError: the disk did not take it, or an instance's file is gone.
@@ -51,7 +55,7 @@ def build_payload(data: Path, run: Run, instances: Sequence[RunInstance]) -> Non
         sync_folder(folder)
     for folder in (payload / RECEIVED, payload, payload.parent, data):
         sync_folder(folder)
-    write_document(_manifest(run, listed), payload / MANIFEST)
+    write_document(_manifest(run, listed, predecessors), payload / MANIFEST)
 
 
 def make_folders(data: Path, run_id: str, source: str, folders: Sequence[str]) -> int:
@@ -142,7 +146,7 @@ def _entry(instance: RunInstance, path: str, file: Path) -> Instance:
     )
 
 
-def _manifest(run: Run, instances: Sequence[Instance]) -> Manifest:
+def _manifest(run: Run, instances: Sequence[Instance], predecessors: Sequence[WrittenObject]) -> Manifest:
     moment = time.gmtime(run.created)
     return Manifest(
         run_id=run.run_id,
@@ -155,4 +159,5 @@ def _manifest(run: Run, instances: Sequence[Instance]) -> Manifest:
         content_date=time.strftime("%Y%m%d", moment),
         content_time=time.strftime("%H%M%S", moment),
         instances=tuple(instances),
+        predecessors=tuple(predecessors),
     )

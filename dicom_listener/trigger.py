@@ -16,6 +16,7 @@ from dicom_listener.errors import AirflowError, AirflowRefused
 from dicom_listener.journal import Journal
 from dicom_listener.journal.runs import Run, hold_pending, mark_triggered, move_run, run_instances, runs_in
 from dicom_listener.payloads import build_payload
+from dicom_listener.predecessors import delivered_before, written_before
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,9 @@ class Trigger:
 
     def _attempt(self, run: Run) -> None:
         try:
-            build_payload(self._data, run, self._journal.read(partial(run_instances, run=run)))
+            instances = self._journal.read(partial(run_instances, run=run))
+            predecessors = written_before(self._data, self._journal.read(partial(delivered_before, run=run)))
+            build_payload(self._data, run, instances, predecessors)
             dag_id = self._airflow.find_dag(run.workflow)
             new = self._airflow.trigger(dag_id, run.run_id, _conf(run))
         except AirflowRefused as error:

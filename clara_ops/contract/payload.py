@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from clara_ops.contract.written import WrittenObject
+
 PAYLOADS = "payloads"
 MANIFEST = "payload.json"
 RECEIVED = "received"
@@ -38,6 +40,7 @@ class Manifest:
         group: what the instances were grouped by, usually the Series Instance UID.
         content_date: DA, and `content_time` TM, in UTC: results copy them, so that a retry makes the same object.
         files: non-DICOM input (MHD, npz) of a run by hand, as paths relative to the payload.
+        predecessors: what the newest earlier generation of the run wrote and delivered; its successors refer to it.
     """
 
     DOCUMENT_VERSION: ClassVar[int] = 1
@@ -53,6 +56,7 @@ class Manifest:
     content_time: str
     instances: tuple[Instance, ...]
     files: tuple[str, ...] = ()
+    predecessors: tuple[WrittenObject, ...] = ()
 
 
 def received_path(series_instance_uid: str, sop_instance_uid: str) -> str:

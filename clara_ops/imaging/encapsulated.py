@@ -49,7 +49,7 @@ def encapsulate(document: Document, source: SourceSeries, series: ResultSeries, 
     result.VerificationFlag = "UNVERIFIED"
     result.DocumentTitle = document.title
     result.ConceptNameCodeSequence = [concept_item(document.concept)] if document.concept else []
-    result.SourceInstanceSequence = _sources(source, segmentation)
+    result.SourceInstanceSequence = source_items(source, segmentation)
     result.MIMETypeOfEncapsulatedDocument = document.mime_type
     result.EncapsulatedDocumentLength = len(document.content)
     result.EncapsulatedDocument = document.content + b"\0" * (len(document.content) % 2)
@@ -66,8 +66,8 @@ def _acquired(header: Dataset) -> str:
     return date[0] + (time[0] if time else "") if date else ""
 
 
-def _sources(source: SourceSeries, segmentation: Dataset) -> list[Dataset]:
-    """The segmentation, and the images behind it."""
+def source_items(source: SourceSeries, segmentation: Dataset) -> list[Dataset]:
+    """References to the segmentation, and to the images behind it (DICOM PS3.3 table 10-11)."""
     item = Dataset()
     item.ReferencedSOPClassUID = segmentation.SOPClassUID
     item.ReferencedSOPInstanceUID = segmentation.SOPInstanceUID

@@ -13,7 +13,7 @@ from pydicom.uid import EncapsulatedSTLStorage
 
 from clara_ops.contract.labels import Label, LabelTable
 from clara_ops.imaging.coded import algorithm
-from clara_ops.imaging.encapsulated import Document, encapsulate
+from clara_ops.imaging.encapsulated import Document, encapsulate, source_items
 from clara_ops.imaging.label_regions import label_regions
 from clara_ops.imaging.result_modules import (
     ResultSeries,
@@ -67,10 +67,25 @@ def surfaces(
         )
         result = encapsulate(document, source, series, segmentation)
         _add_model(result, label, table, series)
+        result.ReferencedSeriesSequence = _referenced_series(source, segmentation)
         result.ModelGroupUID = model_group
         copy_source_modules(result, source.header)
         result.FrameOfReferenceUID = frame_of_reference_uid(source.map)
         yield result
+
+
+def _referenced_series(source: SourceSeries, segmentation: Dataset) -> list[Dataset]:
+    """Common Instance Reference Module (DICOM PS3.3 section C.12.2): all that is referred to lies in the same study."""
+    made_from, *images = source_items(source, segmentation)
+    referenced = [(segmentation.SeriesInstanceUID, [made_from]), (source.map.series_instance_uid, images)]
+    items = []
+    for uid, instances in referenced:
+        if instances:
+            item = Dataset()
+            item.SeriesInstanceUID = uid
+            item.ReferencedInstanceSequence = instances
+            items.append(item)
+    return items
 
 
 def _add_model(result: Dataset, label: Label, table: LabelTable, series: ResultSeries) -> None:

@@ -18,10 +18,11 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
-from clara_ops.contract.documents import read_document
+from clara_ops.contract.documents import read_document, write_document
 from clara_ops.contract.labels import LabelTable
 from clara_ops.contract.payload import Manifest
 from clara_ops.contract.result import StageResult
+from clara_ops.contract.written import OBJECTS, WrittenObject, WrittenObjects
 from clara_ops.driver.folders import StageFolders
 from clara_ops.driver.progress import Progress
 from clara_ops.imaging.derived_series import derived_images
@@ -33,6 +34,7 @@ from clara_ops.imaging.label_table import check_labels, read_label_table
 from clara_ops.imaging.metaimage import read_volume
 from clara_ops.imaging.new_study import new_study, placeholder_source, right_handed
 from clara_ops.imaging.planes import values
+from clara_ops.imaging.predecessors import refer_to_predecessor
 from clara_ops.imaging.resample import fit_to_source
 from clara_ops.imaging.result_modules import ResultSeries
 from clara_ops.imaging.segmentation import SegmentationForm, SegmentationType
@@ -137,15 +139,20 @@ def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageR
     notice = NOTICE if options.not_for_diagnostic_use else ""
     policy = SeriesPolicy(options.series_number, options.series_description, notice)
     context = _Context(folders.dicom, manifest, wanted, policy, study, options.modality)
-    written = 0
+    predecessors = {found.lineage: found for found in manifest.predecessors} if manifest else {}
+    written: list[WrittenObject] = []
     for number, path in enumerate(volumes):
         result = _read_result(path, context)
         total = len(result.source.map.slices)
         for done, dataset in enumerate(_objects(result, context), start=1):
+            entry = _entry(dataset, path.relative_to(folders.input), result)
+            if predecessor := predecessors.get(entry.lineage):
+                refer_to_predecessor(dataset, predecessor)
             save_dicom(dataset, folders.output)
-            written += 1
+            written.append(entry)
             progress(100 * (number + min(done / (total + 1), 1)) / len(volumes), f"writing {dataset.Modality} objects")
-    facts = {"volumes": len(volumes), "objects": written, "new_study": study is not None}
+    write_document(WrittenObjects(tuple(written)), folders.output / OBJECTS)
+    facts = {"volumes": len(volumes), "objects": len(written), "new_study": study is not None}
     return StageResult(reason=_WITHOUT_SOURCE if study else None, facts=facts)
 
 
@@ -245,6 +252,19 @@ def _objects(result: _Result, context: _Context) -> Iterator[Dataset]:
     if result.table is None:
         return derived_images(result.voxels, result.source, series_of(Kind.IMAGES))
     return label_objects(result.voxels, result.table, result.source, context.wanted, series_of)
+
+
+def _entry(dataset: Dataset, volume: Path, result: _Result) -> WrittenObject:
+    """What is noted of an object. Its lineage is of the volume's name, the source and the algorithm, not of the run."""
+    algorithm = result.table.algorithm_name if result.table else ""
+    origin = (volume.as_posix(), result.source.map.series_instance_uid, algorithm)
+    return WrittenObject(
+        sop_class_uid=str(dataset.SOPClassUID),
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+        series_instance_uid=str(dataset.SeriesInstanceUID),
+        study_instance_uid=str(dataset.StudyInstanceUID),
+        lineage=derived_uid("lineage", *origin, dataset.Modality, str(dataset.InstanceNumber)),
+    )
 
 
 def _series(result: _Result, kind: Kind, context: _Context) -> ResultSeries:

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from clara_ops.contract.documents import write_document
 from clara_ops.contract.payload import Manifest
+from clara_ops.contract.written import WrittenObject
 from tests.dicomgen.results import write_labels
 from tests.dicomgen.series import Array, Geometry, write_series
 from tests.dicomgen.stage import run_reader, run_writer
@@ -95,7 +96,9 @@ def sources_of(case: Case) -> dict[str, Dataset]:
     return {str(image.SOPInstanceUID): image for image in images}
 
 
-def manifest(folder: Path, run_id: str = "ct-ai-0123456789abcdef0123-g1") -> Path:
+def manifest(
+    folder: Path, run_id: str = "ct-ai-0123456789abcdef0123-g1", predecessors: tuple[WrittenObject, ...] = ()
+) -> Path:
     path = folder / "payload.json"
     write_document(
         Manifest(
@@ -104,11 +107,12 @@ def manifest(folder: Path, run_id: str = "ct-ai-0123456789abcdef0123-g1") -> Pat
             ae_title="CT_AI",
             calling_ae="PACS",
             group=SERIES,
-            generation=1,
+            generation=int(run_id.rpartition("g")[2]),
             created="2026-03-01T04:05:06Z",
             content_date="20260301",
             content_time="040506",
             instances=(),
+            predecessors=predecessors,
         ),
         path,
     )

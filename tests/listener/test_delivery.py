@@ -5,15 +5,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from clara_ops.contract.documents import read_document, write_document
+from clara_ops.contract.payload import Manifest
 from clara_ops.contract.states import DeliveryState, RunState
+from clara_ops.contract.written import OBJECTS, WrittenObject, WrittenObjects
 from dicom_listener.config import Config
 from dicom_listener.delivery import Deliverer
 from dicom_listener.errors import DestinationNotFound, PayloadNotFound, Superseded
 from dicom_listener.journal.deliveries import find_delivery
 from dicom_listener.journal.runs import move_run, run_instances
 from dicom_listener.payloads import build_payload
+from dicom_listener.predecessors import delivered_before, written_before
 from dicom_listener.requests import Requests
-from tests.listener.desk import Clock, Desk
+from tests.listener.desk import CT, Clock, Desk
 from tests.listener.peers import Pacs, configuration, free_port, make_series, start_pacs
 
 
@@ -188,6 +192,54 @@ def test_a_superseded_run_is_not_delivered(desk, requests):
     desk.journal.write(partial(move_run, run_id=run_id, state=RunState.SUPERSEDED, reason="by g2", now=9.0))
     with pytest.raises(Superseded, match="superseded by g2"):
         requests.deliver(run_id, "out", None)
+
+
+def written(desk: Desk, run_id: str, lineage: str) -> WrittenObject:
+    """An object that dicom-writer notes in folder `out`."""
+    found = WrittenObject(CT, f"1.{len(lineage)}", "2", "3", lineage)
+    write_document(WrittenObjects((found,)), desk.data / "payloads" / run_id / "out" / OBJECTS)
+    return found
+
+
+def manifest_of(desk: Desk, requests: Requests, first: str) -> Manifest:
+    """That of another run on the same images."""
+    run = desk.find(first)
+    again = requests.start_run(run.workflow, run.ae_title, run.group_value)
+    instances = desk.journal.read(partial(run_instances, run=again))
+    predecessors = written_before(desk.data, desk.journal.read(partial(delivered_before, run=again)))
+    build_payload(desk.data, again, instances, predecessors)
+    return read_document(Manifest, desk.data / "payloads" / again.run_id / "payload.json")
+
+
+def test_the_next_generation_knows_what_was_delivered_before(desk, requests, deliverer, peer):
+    run_id = with_results(desk)
+    expected = written(desk, run_id, "liver")
+    requests.deliver(run_id, "out", None)
+    server = serve(peer)
+    step(deliverer)
+    server.shutdown()
+    assert len(peer.received) == 3, "the list of objects is not sent"
+    manifest = manifest_of(desk, requests, run_id)
+    assert (manifest.generation, manifest.predecessors) == (2, (expected,))
+    third = manifest_of(desk, requests, run_id)
+    assert (third.generation, third.predecessors) == (3, (expected,)), "the second one was never delivered"
+
+
+def test_what_was_not_delivered_is_no_predecessor(desk, requests):
+    run_id = with_results(desk)
+    written(desk, run_id, "liver")
+    assert manifest_of(desk, requests, run_id).predecessors == ()
+
+
+def test_a_list_of_objects_that_cannot_be_read_holds_nothing_up(desk, requests, deliverer, peer, caplog):
+    run_id = with_results(desk)
+    (desk.data / "payloads" / run_id / "out" / OBJECTS).write_text("{")
+    requests.deliver(run_id, "out", None)
+    server = serve(peer)
+    step(deliverer)
+    server.shutdown()
+    assert manifest_of(desk, requests, run_id).predecessors == ()
+    assert "predecessors unknown" in caplog.text
 
 
 def test_a_payload_that_is_not_there_is_named(requests):
