@@ -1,6 +1,6 @@
 """A label volume as a DICOM Segmentation (PS3.3 section A.51), built with highdicom."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -24,6 +24,14 @@ from clara_ops.imaging.result_modules import (
     copy_source_modules,
     frame_of_reference_uid,
     reference,
+)
+from clara_ops.imaging.segment_frames import (
+    SegmentFrame,
+    encoded_occupancy,
+    encoded_segment_numbers,
+    occupied,
+    packed_bits,
+    set_functional_groups,
 )
 from clara_ops.imaging.source_series import SourceSeries
 from clara_ops.imaging.uids import derived_uid
@@ -59,6 +67,10 @@ _TRANSFER_SYNTAXES = {
 }
 
 
+_STAND_IN_VOXELS = 8
+"""Of a plane, for highdicom: whole bytes in every encoding."""
+
+
 def build_segmentation(
     labels: npt.NDArray[Any],
     table: LabelTable,
@@ -79,9 +91,13 @@ def build_segmentation(
         The dataset, Pixel Data included, in the transfer syntax of its file meta information.
     """
     planes = {_plane_uid(source.map, index): piece for index, piece in enumerate(source.map.slices)}
+    values = [label.value for label in table.labels]
+    is_kept = occupied(labels, values)
+    if form.keep_empty_frames or not is_kept.any():
+        is_kept[:] = True
     segmentation = Segmentation(
         source_images=[_plane(source.map, uid, piece) for uid, piece in planes.items()],
-        pixel_array=_segment_numbers(labels, table),
+        pixel_array=_stand_in(is_kept),
         segmentation_type=form.type.value,
         segment_descriptions=[
             _segment(number, label, table, source.map) for number, label in enumerate(table.labels, start=1)
@@ -100,8 +116,9 @@ def build_segmentation(
         content_time=series.content_time,
         transfer_syntax_uid=_TRANSFER_SYNTAXES[form.type],
         fractional_type="OCCUPANCY",
-        omit_empty_frames=not form.keep_empty_frames,
+        omit_empty_frames=True,
     )
+    order = _planes_of_frames(segmentation, list(planes))
     _remove_the_clock(segmentation, series)
     if source.is_placeholder:
         _remove_references(segmentation)
@@ -111,18 +128,44 @@ def build_segmentation(
     add_image_series_modules(segmentation, series, "SEG", source.header)
     copy_source_modules(segmentation, source.header)
     segmentation.FrameOfReferenceUID = frame_of_reference_uid(source.map)
+    segmentation.Rows, segmentation.Columns = labels.shape[1:]
+    if form.type is SegmentationType.LABELMAP:
+        dtype = np.dtype(f"u{segmentation.BitsAllocated // 8}")
+        segmentation.PixelData = encoded_segment_numbers(labels, values, order, dtype)
+    else:
+        _add_frames_of_segments(segmentation, labels, values, is_kept, order)
     return segmentation
 
 
-def _segment_numbers(labels: npt.NDArray[Any], table: LabelTable) -> npt.NDArray[Any]:
-    """Label values as segment numbers, which DICOM counts from 1 without a gap."""
-    values = [label.value for label in table.labels]
-    if values == list(range(1, len(values) + 1)):
-        return labels
-    numbers = np.zeros(max(values) + 1, np.uint8 if len(values) < 256 else np.uint16)
-    numbers[values] = np.arange(1, len(values) + 1)
-    segments: npt.NDArray[Any] = numbers[labels]
-    return segments
+def _add_frames_of_segments(
+    segmentation: Dataset, labels: npt.NDArray[Any], values: list[int], is_kept: npt.NDArray[Any], order: list[int]
+) -> None:
+    """Pixels and functional groups of the frames that are kept, segment by segment, each in the order of planes."""
+    frames = [
+        SegmentFrame(plane, segment)
+        for segment in range(1, len(values) + 1)
+        for plane in order
+        if is_kept[plane, segment - 1]
+    ]
+    encode = packed_bits if segmentation.SegmentationType == SegmentationType.BINARY else encoded_occupancy
+    segmentation.NumberOfFrames = len(frames)
+    segmentation.PixelData = encode(labels, values, frames)
+    if len(values) > 1:
+        set_functional_groups(segmentation, order, frames)
+
+
+def _stand_in(is_kept: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """A few voxels a plane for highdicom to build the header from: segment 1 on planes of which a frame is kept."""
+    return np.repeat(is_kept.any(axis=1), _STAND_IN_VOXELS).astype(np.uint8).reshape(-1, 1, _STAND_IN_VOXELS)
+
+
+def _planes_of_frames(segmentation: Dataset, plane_uids: Sequence[str]) -> list[int]:
+    """The plane, as an index into `plane_uids`, of each frame."""
+    places = {uid: index for index, uid in enumerate(plane_uids)}
+    return [
+        places[frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID]
+        for frame in segmentation.PerFrameFunctionalGroupsSequence
+    ]
 
 
 def _segment(number: int, label: Label, table: LabelTable, source: SourceMap) -> SegmentDescription:
@@ -152,7 +195,7 @@ def _plane(source: SourceMap, uid: str, piece: SourceSlice) -> Dataset:
     plane.SeriesInstanceUID, plane.StudyInstanceUID = source.series_instance_uid, source.study_instance_uid
     add_plane(plane, source, piece)
     plane.Modality = source.modality
-    plane.Rows, plane.Columns = source.rows, source.columns
+    plane.Rows, plane.Columns = 1, _STAND_IN_VOXELS
     plane.PatientID = plane.PatientName = plane.PatientBirthDate = plane.PatientSex = ""
     plane.AccessionNumber = plane.StudyID = plane.StudyDate = plane.StudyTime = plane.ReferringPhysicianName = ""
     return plane
