@@ -76,7 +76,9 @@ def salvage(model: type[M], source: YamlSource) -> M | None:
 def _remove(data: Any, path: KeyPath) -> None:
     """Take away a key of a mapping; items of lists stay, since places are told by their number."""
     for step in path[:-1]:
-        data = data.get(step) if isinstance(data, dict) else data[step] if isinstance(data, list) else None
+        if not isinstance(data, (dict, list)):
+            return
+        data = data.get(step) if isinstance(data, dict) else data[int(step)]
     if path and isinstance(data, dict):
         data.pop(path[-1], None)
 
