@@ -4,7 +4,7 @@ CLARA := .venvs/clara/bin
 AIRFLOW := .venvs/airflow/bin
 TESTS ?= tests
 
-.PHONY: help setup setup-tests demo test quick lint format types e2e e2e-kube bench locks clean
+.PHONY: help setup setup-tests demo test quick lint format types e2e e2e-kube bench docs locks clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ types: setup ## mypy, strict, in both environments
 
 bench: setup ## Measure; the figures go into docs/benchmarks.md
 	$(CLARA)/python -m bench.main_job
+
+docs: setup ## Write docs/workflow.md and the JSON Schemas anew from the models
+	$(CLARA)/python -m clara_ops.workflow.reference
 
 locks: ## Lock anew what pyproject.toml asks for
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml \

@@ -69,8 +69,19 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool | None]] = {
     "contains": lambda found, wanted: _as_text(wanted) in _as_text(found),
     "matches": lambda found, wanted: re.search(str(wanted), str(found), re.IGNORECASE) is not None,
 }
-OPERATORS = (*_OPERATORS, "exists")
-"""What a rule may compare with. `exists` is never undecided: its value says whether the attribute has to be there."""
+OPERATORS: Mapping[str, str] = {
+    "eq": "equal, as text in any case or as numbers",
+    "ne": "not equal",
+    "lt": "a smaller number",
+    "le": "a smaller number, or the same",
+    "gt": "a larger number",
+    "ge": "a larger number, or the same",
+    "in": "equal to one of a list",
+    "contains": "text that holds this text, in any case",
+    "matches": "text in which this regular expression is found, in any case",
+    "exists": "`true`: the attribute has to be there; `false`: it must not. The one operator that is never undecided",
+}
+"""What a rule may compare with, and what has to be found for it to hold."""
 
 
 def evaluate(rule: Mapping[str, Any], attributes: Mapping[str, Any]) -> Verdict:

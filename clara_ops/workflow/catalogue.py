@@ -23,20 +23,37 @@ _OPTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 class Image(FileModel):
-    """Repository without a registry gets the platform's registry in front."""
+    """The container image of a stage.
+
+    Attributes:
+        repository: its name; one without a registry gets the platform's registry in front.
+        tag: its version.
+    """
 
     repository: Annotated[StrictStr, Field(min_length=1)]
     tag: Annotated[StrictStr, Field(min_length=1)] = "latest"
 
 
 class NamedFolder(FileModel):
-    """The port's name in Clara's pipeline definition; kept for 2019, the mount point is `inputs` or `outputs`."""
+    """A port of Clara's pipeline definition; kept for 2019, the mount point is `inputs` or `outputs`.
+
+    Attributes:
+        name: of the port; without effect.
+    """
 
     name: StrictStr
 
 
 class OptionDeclaration(FileModel):
-    """An option that a workflow may give: `--<name> VALUE`, or `--<name>` alone for a flag."""
+    """An option that a workflow may give: `--<name> VALUE`, or `--<name>` alone for a flag.
+
+    Attributes:
+        name: without the dashes.
+        type: what its value is; a flag has none.
+        choices: the values of a `choice`.
+        default: what the stage gets where the workflow does not give it.
+        help: what it does.
+    """
 
     name: StrictStr
     type: Literal["text", "integer", "number", "flag", "choice"] = "text"
@@ -49,6 +66,8 @@ class Resources(FileModel):
     """What the pod asks for, as request and limit in one.
 
     Attributes:
+        cpu: processors, for example `"2"` or `500m`.
+        memory: for example `4Gi`.
         memory_retry: memory of the one try after a container was killed for using too much; without it there is none.
         gpu: how many; 0 forbids workflows to ask for one.
         gpu_product: only nodes whose label `nvidia.com/gpu.product` is this.
@@ -60,7 +79,7 @@ class Resources(FileModel):
     cpu: Quantity | None = None
     memory: Quantity | None = None
     memory_retry: Quantity | None = Field(default=None, alias="memory-retry")
-    gpu: Annotated[int, Field(ge=0, le=64)] | None = None
+    gpu: Annotated[StrictInt, Field(ge=0, le=64)] | None = None
     gpu_product: StrictStr | None = Field(default=None, alias="gpu-product")
     mig: Annotated[StrictStr, Field(pattern=r"^[0-9]+g\.[0-9]+gb(\.me)?$")] | None = None
     claim: Label | None = None
@@ -76,9 +95,23 @@ class CatalogueEntry(FileModel):
     """One stage of the catalogue.
 
     Attributes:
+        image: what runs.
+        input: kept for 2019.
+        output: kept for 2019.
+        stage_name: the entry's name once more.
+        app_dir: folder in the container that the others lie in.
+        input_lock: kept for 2019: the lock that says that the input is whole.
+        inputs: name of the folder in `appDir` with what the stage reads.
+        log_name: file that the driver logs to; its folder is mounted.
+        outputs: name of the folder in `appDir` that the stage writes.
+        lock_dir: folder of the locks.
+        lock_name: lock that the stage leaves when it is done; `waitLocks` name it.
         timeout: seconds that the pod may run.
+        command: what the container runs; the image's own where it is not given.
+        args: options that a workflow may give; without this key they are not checked.
         driver: False for a container that knows nothing of us: an init container then empties its output for a retry.
         map: a MONAI application package: folders and variables are those of that format, and `driver` is off.
+        resources: what the pod asks for; a workflow may ask for something else.
         env: variables; a value is text, or `{secret: NAME, key: KEY}` for what a Secret of the pods' namespace holds.
         models: names of the Triton models that it needs.
         retries: how often a failed try is repeated, with a pause that grows; a worker that was killed needs one too.
@@ -108,7 +141,7 @@ class CatalogueEntry(FileModel):
     resources: Resources = Resources()
     env: Environment = Field(default_factory=dict)
     models: tuple[StrictStr, ...] = ()
-    retries: Annotated[int, Field(ge=1, le=10)] = 2
+    retries: Annotated[StrictInt, Field(ge=1, le=10)] = 2
     security_context: SecurityContext = SecurityContext()
     placement: Placement = Placement()
     image_pull_secrets: tuple[ObjectName, ...] = ()
@@ -151,7 +184,7 @@ def catalogue_files(paths: Sequence[Path], problems: list[Problem]) -> tuple[Yam
             problems.extend(error.problems)
             continue
         sources.append(source)
-        waiting.extend(path.parent / name for name in _named_catalogues(source, problems))
+        waiting.extend(path.parent / name for name in named_catalogues(source, problems))
     return tuple(sources)
 
 
@@ -185,7 +218,8 @@ def read_entries(source: YamlSource, problems: list[Problem]) -> dict[str, Catal
     return entries
 
 
-def _named_catalogues(source: YamlSource, problems: list[Problem]) -> list[str]:
+def named_catalogues(source: YamlSource, problems: list[Problem]) -> list[str]:
+    """The catalogue files that a file names; what is wrong is added to `problems`."""
     names = source.data.get("catalogues", []) if isinstance(source.data, dict) else []
     if isinstance(names, list) and all(isinstance(name, str) and name.isprintable() for name in names):
         return names

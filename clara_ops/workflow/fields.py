@@ -3,15 +3,16 @@
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StrictStr, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StrictStr, Tag, WithJsonSchema
 
 from clara_ops.contract.names import check_dns_label
 from clara_ops.workflow.schema import FileModel
 
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECONDS = re.compile(r"0*[1-9][0-9]{0,8}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -68,23 +69,42 @@ def _label_value(value: str) -> str:
 
 
 def _seconds(value: object) -> object:
-    if isinstance(value, bool) or not str(value).isdigit() or int(str(value)) < 1:
+    if isinstance(value, bool) or _SECONDS.fullmatch(str(value)) is None:
         raise ValueError('expected seconds, at least 1, for example "300"')
     return int(str(value))
 
 
-Quantity = Annotated[StrictStr, BeforeValidator(_quantity)]
-AbsolutePath = Annotated[StrictStr, AfterValidator(_absolute)]
-FileName = Annotated[StrictStr, AfterValidator(_file_name)]
+Quantity = Annotated[
+    StrictStr,
+    BeforeValidator(_quantity),
+    WithJsonSchema({"type": ["string", "number"], "pattern": f"^{_QUANTITY.pattern}$", "title": "Kubernetes quantity"}),
+]
+AbsolutePath = Annotated[StrictStr, AfterValidator(_absolute), WithJsonSchema({"type": "string", "pattern": "^/"})]
+FileName = Annotated[
+    StrictStr, AfterValidator(_file_name), WithJsonSchema({"type": "string", "pattern": f"^{_FILE_NAME.pattern}$"})
+]
 Label = Annotated[StrictStr, AfterValidator(_label)]
 ObjectName = Annotated[StrictStr, AfterValidator(_object_name)]
 LabelKey = Annotated[StrictStr, AfterValidator(_label_key)]
 LabelValue = Annotated[StrictStr, AfterValidator(_label_value)]
-Seconds = Annotated[int, BeforeValidator(_seconds)]
+Seconds = Annotated[
+    int,
+    BeforeValidator(_seconds),
+    WithJsonSchema(
+        {"type": ["string", "integer"], "pattern": f"^{_SECONDS.pattern}$", "minimum": 1, "title": "seconds"}
+    ),
+]
+Rule = Annotated[Mapping[str, Any], WithJsonSchema({"type": "object", "title": "Rule"})]
+"""A rule of `clara_ops.contract.evaluator`, checked where the workflow is resolved."""
 
 
 class SecretKey(FileModel):
-    """A value that no file holds: what the Secret `secret`, in the pods' namespace, has under `key`."""
+    """A value that no file holds: a Secret has it.
+
+    Attributes:
+        secret: name of the Secret, in the pods' namespace.
+        key: which of its keys.
+    """
 
     secret: ObjectName
     key: Annotated[StrictStr, Field(pattern=r"^[-._a-zA-Z0-9]{1,253}$")]

@@ -26,7 +26,15 @@ KEYS = frozenset({"waitLocks", "ioFolders"})
 
 
 class Lines2019(FileModel):
-    """The five lines."""
+    """The five lines below a workflow's ID.
+
+    Attributes:
+        name: Airflow's dag id: lower case letters, digits and `-`, at most 63.
+        stages: names of catalogue entries, in running order.
+        wait_locks: for each stage the lock of the earlier stage that it waits for; empty, or `input.lock`, for none.
+        io_folders: folders of the payload, one more than stages: a stage reads its own and writes the next.
+        args: for each stage its options, as one shell line.
+    """
 
     name: StrictStr
     stages: Annotated[tuple[StrictStr, ...], Field(max_length=MAX_STAGES)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clara_ops.contract.names import is_workflow_id
-from clara_ops.workflow.catalogue import Catalogue, read_entries
+from clara_ops.workflow.catalogue import Catalogue, named_catalogues, read_entries
 from clara_ops.workflow.errors import Problem, WorkflowFileError
 from clara_ops.workflow.form2019 import is_form_2019, to_extended
 from clara_ops.workflow.model import WorkflowSpec
@@ -46,6 +46,7 @@ def workflows_of(source: YamlSource, catalogue: Catalogue) -> tuple[Workflow, ..
     if not isinstance(source.data, dict):
         raise WorkflowFileError([source.problem((), _NOTHING)])
     own = {**catalogue, **read_entries(source, problems)}
+    named_catalogues(source, problems)
     for workflow_id, path in _find(source, problems):
         if len(problems) >= MAX_PROBLEMS:
             break
@@ -142,6 +143,8 @@ def _under_workflows(source: YamlSource, problems: list[Problem]) -> list[tuple[
     workflows = source.data["workflows"]
     others = sorted(set(source.data) - {"workflows", "stages", "catalogues"})
     problems.extend(source.problem((key,), f"unknown key {key!r} beside 'workflows:'", at_key=True) for key in others)
+    if not isinstance(source.data.get("stages", {}), dict | None):
+        problems.append(source.problem(("stages",), "stages: expected a mapping of catalogue entries, by stage"))
     if not isinstance(workflows, dict):
         problems.append(source.problem(("workflows",), "workflows: expected a mapping of workflow IDs"))
         return []

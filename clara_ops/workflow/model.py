@@ -1,12 +1,11 @@
 """A workflow as it is written in the extended form; the form of 2019 is turned into this one."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, StrictStr
+from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from clara_ops.workflow.catalogue import Resources
-from clara_ops.workflow.fields import Environment
+from clara_ops.workflow.fields import Environment, Rule
 from clara_ops.workflow.placement import Placement
 from clara_ops.workflow.schema import FileModel
 
@@ -22,19 +21,20 @@ class Accepts(FileModel):
     """What the workflow is made for; judged over the facts of the input before any pod starts.
 
     Attributes:
+        modality: DICOM Modality, one or a list of them.
         body_part: DICOM Body Part Examined, one or a list of them.
         orientation: axial, coronal, sagittal or oblique.
         minimum_instances: fewer received instances than this are not worth a run.
         complete: true takes only input that the listener saw completely.
-        rule: any other rule of `clara_ops.contract.evaluator`.
+        rule: any other rule, which has to hold too.
     """
 
     modality: OneOrMore | None = None
     body_part: OneOrMore | None = None
     orientation: OneOrMore | None = None
-    minimum_instances: Annotated[int, Field(ge=1)] | None = None
+    minimum_instances: Annotated[StrictInt, Field(ge=1)] | None = None
     complete: StrictBool = False
-    rule: Mapping[str, Any] | None = None
+    rule: Rule | None = None
 
 
 class StageSpec(FileModel):
@@ -62,14 +62,16 @@ class StageSpec(FileModel):
     env: Environment = Field(default_factory=dict)
     resources: Resources = Resources()
     placement: Placement = Placement()
-    when: Mapping[str, Any] | None = None
+    when: Rule | None = None
 
 
 class Kinds(FileModel):
     """What goes in and what comes out.
 
+
     Attributes:
         input: kind of the received files, or several: a series with the sinogram that it was made from.
+        output: what its last stages write.
     """
 
     input: Kind | Annotated[tuple[Kind, ...], Field(min_length=1)] = "dicom"
@@ -86,8 +88,12 @@ class WorkflowSpec(FileModel):
 
     Attributes:
         id: UUID, for this workflow only; AE titles are mapped to it.
-        name: Airflow's dag id.
+        name: Airflow's dag id: lower case letters, digits and `-`, at most 63.
+        description: what people read of it in Airflow.
+        stages: its steps.
         input: folder of the payload that the received files appear in.
+        accepts: what input it is made for.
+        kind: of what kind input and output are.
         priority: order in queues and on nodes.
         destinations: names of DICOM destinations; the one of the AE title's mapping when not given.
         sample: folder with sample input, relative to this file.

@@ -101,7 +101,7 @@ def _problems(model: type[FileModel], source: YamlSource, path: KeyPath, items: 
 
 
 def _problem(model: type[FileModel], source: YamlSource, path: KeyPath, item: Any) -> Problem:
-    last, context = item["loc"][-1], item.get("ctx", {})
+    last, context = (item["loc"] or ("",))[-1], item.get("ctx", {})
     match item["type"]:
         case "missing":
             return source.problem(path, f"key {last!r} is missing; add it")
@@ -113,7 +113,7 @@ def _problem(model: type[FileModel], source: YamlSource, path: KeyPath, item: An
         case "too_short":
             return source.problem(path, f"{_name(path)}: expected at least one item; leave the key out for none")
         case "value_error":
-            return source.problem(path, f"{_name(path)}: {context['error']}", at_key=last == "[key]")
+            return source.problem(path, f"{_name(path)}: {context['error']}".removeprefix(": "), at_key=last == "[key]")
         case "literal_error":
             return source.problem(
                 path, f"{_name(path)}: expected one of {context['expected']}; found {item['input']!r}"
