@@ -3,6 +3,7 @@
 import hmac
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -25,6 +26,8 @@ from dicom_listener.api_models import (
     SeriesAnswer,
     StateRequest,
 )
+from dicom_listener.api_operation import add_metrics, add_operation
+from dicom_listener.associations import Associations
 from dicom_listener.errors import ApiError, DeliveryNotFound, SeriesNotFound, Unauthorised
 from dicom_listener.journal import Journal
 from dicom_listener.journal.deliveries import find_delivery
@@ -36,16 +39,33 @@ from dicom_listener.requests import Requests
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-def make_api(journal: Journal, requests: Requests, data: Path, token: str, ready: Callable[[], str | None]) -> FastAPI:
-    """The application.
+@dataclass(frozen=True)
+class Sources:
+    """What the interface asks.
 
-    Args:
-        token: what callers must present as bearer token.
+    Attributes:
+        data: the claim's folder.
         ready: why the listener is not ready, or None.
+        metrics: in Prometheus' text format.
+        on_resume: called when a pause ends.
     """
+
+    journal: Journal
+    requests: Requests
+    associations: Associations
+    data: Path
+    ready: Callable[[], str | None]
+    metrics: Callable[[], bytes]
+    on_resume: Callable[[], None]
+
+
+def make_api(sources: Sources, token: str) -> FastAPI:
+    """The application; callers must present `token` as bearer token."""
+    journal, requests, data = sources.journal, sources.requests, sources.data
     app = FastAPI(title="DICOM listener", version="1", docs_url=None, redoc_url=None)
     _add_error_answers(app)
-    _add_health(app, ready)
+    _add_health(app, sources.ready)
+    add_metrics(app, sources.metrics)
     guarded = APIRouter(
         prefix="/v1",
         dependencies=[Depends(_bearer(token))],
@@ -55,6 +75,7 @@ def make_api(journal: Journal, requests: Requests, data: Path, token: str, ready
     _add_runs(guarded, journal, requests)
     _add_series(guarded, journal, requests)
     _add_deliveries(guarded, journal, requests)
+    add_operation(guarded, journal, sources.associations, sources.on_resume)
     app.include_router(guarded)
     return app
 

@@ -15,36 +15,40 @@ def _moment(value: Any) -> Any:
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """What the interface answers; made from a model, a row of the journal or another object with these attributes."""
+
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
+    """What the interface is asked; keys that it does not know are an error."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FoldersRequest(_Request):
+class FoldersRequest(Request):
     """`input`: the workflow's first folder; `folders`: all the others."""
 
     input: str
     folders: tuple[str, ...] = ()
 
 
-class FoldersAnswer(_Answer):
+class FoldersAnswer(Answer):
     """`files`: how many files the input folder holds."""
 
     run_id: str
     files: int
 
 
-class StateRequest(_Request):
+class StateRequest(Request):
     """What a task of the DAG says of its run."""
 
     state: Literal[RunState.RUNNING, RunState.DONE, RunState.FAILED, RunState.NOT_APPLICABLE]
     reason: str = ""
 
 
-class RunRequest(_Request):
+class RunRequest(Request):
     """`group`: the Series Instance UID, or whatever the AE title groups by."""
 
     workflow: Annotated[str, Field(min_length=1)]
@@ -52,7 +56,7 @@ class RunRequest(_Request):
     group: str
 
 
-class RunAnswer(_Answer):
+class RunAnswer(Answer):
     """One run of one workflow on one group."""
 
     run_id: str
@@ -71,7 +75,7 @@ class RunAnswer(_Answer):
     delivered: Moment | None
 
 
-class SeriesAnswer(_Answer):
+class SeriesAnswer(Answer):
     """One series of one called AE title; `evidence` is what the last decision over it rested on."""
 
     series_uid: str
@@ -91,7 +95,7 @@ class SeriesAnswer(_Answer):
     runs: tuple[str, ...]
 
 
-class DeliveryRequest(_Request):
+class DeliveryRequest(Request):
     """`destination` defaults to the one that the run's mapping names."""
 
     payload: str
@@ -99,7 +103,7 @@ class DeliveryRequest(_Request):
     destination: str | None = None
 
 
-class DeliveryAnswer(_Answer):
+class DeliveryAnswer(Answer):
     """state: sending, delivered, skipped or failed."""
 
     id: int
@@ -107,7 +111,7 @@ class DeliveryAnswer(_Answer):
     reason: str
 
 
-class ErrorAnswer(_Answer):
+class ErrorAnswer(Answer):
     """`message`: what, where, what to do."""
 
     error: str

@@ -1,8 +1,7 @@
-"""`dicom-listener`: serve, check-config, echo, status, replay."""
+"""`dicom-listener`: serve, check-config, echo, status, pause, resume, replay."""
 
 import argparse
 import json
-import os
 import signal
 import sys
 import time
@@ -10,8 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-
-import httpx
 
 from clara_ops.contract import environment
 from clara_ops.contract.errors import ClaraError
@@ -21,6 +18,7 @@ from dicom_listener.config_file import load_config
 from dicom_listener.errors import DeliveryRefused, DeliveryRetry, ListenerError
 from dicom_listener.live_config import LiveConfig
 from dicom_listener.log import configure_logging
+from dicom_listener.remote import pause, print_status, resume
 from dicom_listener.replay import as_dict, describe, open_journal, replay
 from dicom_listener.scu import echo
 from dicom_listener.service import Places, Service
@@ -65,9 +63,18 @@ def _parser() -> argparse.ArgumentParser:
     echoing.set_defaults(run=_echo)
 
     status = commands.add_parser("status", help="series and runs of a running listener")
-    status.add_argument("--api-url", required=True, help="for example http://127.0.0.1:8104")
+    _add_api_url(status)
     status.add_argument("--limit", type=int, default=20)
-    status.set_defaults(run=_status)
+    status.set_defaults(run=lambda options: print_status(options.api_url, options.limit))
+
+    pausing = commands.add_parser("pause", help="for maintenance: go on receiving, trigger and deliver nothing")
+    _add_api_url(pausing)
+    pausing.add_argument("--reason", default="", help="shown to whoever looks meanwhile")
+    pausing.set_defaults(run=lambda options: pause(options.api_url, options.reason))
+
+    resuming = commands.add_parser("resume", help="trigger and deliver again, what has waited first")
+    _add_api_url(resuming)
+    resuming.set_defaults(run=lambda options: resume(options.api_url))
 
     replaying = commands.add_parser(
         "replay", help="what another configuration would have started, from what was received", epilog=_REPLAY_EXAMPLE
@@ -80,6 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     replaying.add_argument("--json", action="store_true", help="a JSON object a line")
     replaying.set_defaults(run=_replay)
     return parser
+
+
+def _add_api_url(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--api-url",
+        default="http://127.0.0.1:8104",
+        help=f"of the running listener (default: %(default)s); its token stands in {environment.LISTENER_TOKEN}",
+    )
 
 
 def _age(text: str) -> float:
@@ -147,25 +162,6 @@ def _report(checks: Sequence[tuple[str, Callable[[], object]]]) -> int:
         else:
             print(f"ok      {name}{f': {found}' if found else ''}")
     return 1 if failed else 0
-
-
-def _status(options: argparse.Namespace) -> int:
-    headers = {"Authorization": f"Bearer {os.environ.get(environment.LISTENER_TOKEN, '')}"}
-    with httpx.Client(base_url=options.api_url, headers=headers, trust_env=False, timeout=10) as client:
-        for what, columns in (
-            ("series", ("series_uid", "ae_title", "state", "instances", "reason")),
-            ("runs", ("run_id", "dag_id", "state", "reason")),
-        ):
-            try:
-                answer = client.get(f"/v1/{what}", params={"limit": options.limit})
-            except httpx.HTTPError as error:
-                raise ListenerError(f"{options.api_url}: does not answer: {error}") from error
-            if not answer.is_success:
-                raise ListenerError(f"{options.api_url}: {answer.json().get('message', answer.text)}")
-            print(f"{what}:")
-            for row in answer.json():
-                print("  " + "  ".join(str(row[column]) for column in columns if row[column] not in (None, "")))
-    return 0
 
 
 def _replay(options: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from dicom_listener.journal.deliveries import (
     move_delivery,
     sending_deliveries,
 )
+from dicom_listener.journal.pauses import find_pause
 from dicom_listener.journal.runs import settle_delivered
 from dicom_listener.live_config import LiveConfig
 from dicom_listener.payloads import delivery_folder
@@ -57,6 +58,8 @@ class Deliverer:
     def step(self) -> float:
         """Begin to serve the destinations that are due; answers the seconds until the next one is."""
         self._collect()
+        if self._journal.read(find_pause) is not None:
+            return _LONGEST_SLEEP
         now = self._clock()
         waiting = {delivery.destination for delivery in self._journal.read(sending_deliveries)} - set(self._running)
         for destination in sorted(waiting):
@@ -87,6 +90,8 @@ class Deliverer:
         for delivery in self._journal.read(sending_deliveries):
             if delivery.destination != destination:
                 continue
+            if self._journal.read(find_pause) is not None:
+                return
             try:
                 reason = self._send(delivery)
             except DeliveryRefused as error:

@@ -35,18 +35,22 @@ class Intake:
         live: LiveConfig,
         associations: Associations,
         on_kept: Callable[[int], None],
+        on_answered: Callable[[str, StoreStatus, int], None],
     ) -> None:
         self._journal = journal
         self._spool = spool
         self._live = live
         self._associations = associations
         self._on_kept = on_kept
+        self._on_answered = on_answered
 
     def begin(self, association: Association, request: StoreRequest) -> Reception:
         """Take a C-STORE request; its data set follows."""
         config = self._live.current
         keep = partial(self._keep, association, request)
-        reception = Reception(association, request, self._spool, config.grouping(association.called_ae).tag, keep)
+        tag = config.grouping(association.called_ae).tag
+        answered = partial(self._on_answered, association.called_ae)
+        reception = Reception(association, request, self._spool, tag, keep, answered)
         if not self._spool.has_room(0, config.clara.storage):
             reception.refuse(StoreStatus.OUT_OF_RESOURCES, "free space is below the low-water mark")
         return reception

@@ -4,6 +4,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import cast
 
 from pydicom.uid import UID
@@ -43,11 +44,13 @@ class Receiver:
         intake: Intake,
         associations: Associations,
         completer: Completer,
+        on_rejected: Callable[[str], None],
     ) -> None:
         self._live = live
         self._intake = intake
         self._associations = associations
         self._completer = completer
+        self._on_rejected = on_rejected
         self._watch = ConnectionWatch()
         self._known: dict[PeerAssociation, Association] = {}
         self._known_lock = threading.Lock()
@@ -162,6 +165,7 @@ class Receiver:
             "association rejected",
             extra={"called_ae": called_ae, "calling_ae": calling_ae, "address": address, "reason": reject.reason},
         )
+        self._on_rejected(reject.reason)
         peer.acse.send_reject(reject.result, reject.source, reject.diagnostic)
         peer.kill()
 

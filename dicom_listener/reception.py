@@ -47,12 +47,15 @@ class Reception:
         spool: Spool,
         group_tag: int | None,
         keep: Callable[[Header, SpoolFile], None],
+        answered: Callable[[StoreStatus, int], None],
     ) -> None:
         self._association = association
         self._request = request
         self._spool = spool
         self._group_tag = group_tag
         self._keep = keep
+        self._answered = answered
+        self._stored = 0
         self._head = b""
         self._header: Header | None = None
         self._file: SpoolFile | None = None
@@ -81,6 +84,11 @@ class Reception:
 
     def finish(self) -> StoreStatus:
         """The data set is complete: answers Success once bytes and row survive a power cut."""
+        status = self._conclude()
+        self._answered(status, self._stored)
+        return status
+
+    def _conclude(self) -> StoreStatus:
         if self._refusal is None and self._file is None:
             self._begin_file((), whole=True)
         if self._refusal is not None or self._file is None or self._header is None:
@@ -88,6 +96,7 @@ class Reception:
         try:
             self._file.finish()
             self._keep(self._header, self._file)
+            self._stored = self._file.size
         except (OSError, sqlite3.Error) as error:
             self.refuse(StoreStatus.OUT_OF_RESOURCES, f"not stored: {error}")
         self._file = None

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -14,7 +15,7 @@ import uvicorn
 from clara_ops.contract import environment
 from clara_ops.contract.documents import write_durably
 from dicom_listener.airflow_client import AirflowClient
-from dicom_listener.api import make_api
+from dicom_listener.api import Sources, make_api
 from dicom_listener.associations import Associations
 from dicom_listener.completer import Completer
 from dicom_listener.config import Api
@@ -25,6 +26,7 @@ from dicom_listener.intake import Intake
 from dicom_listener.journal import Journal
 from dicom_listener.journal.instances import end_all_associations, known_paths
 from dicom_listener.live_config import LiveConfig
+from dicom_listener.metrics import Metrics
 from dicom_listener.receiver import Receiver
 from dicom_listener.requests import Requests
 from dicom_listener.retention import Retainer
@@ -68,9 +70,10 @@ class Service:
         self._airflow = AirflowClient(config.services.platform_endpoint, config.clara.airflow)
         self._associations = Associations()
         complete, trigger, follow, deliver = (threading.Event() for _ in range(4))
+        metrics = Metrics(self._journal, self._associations, places.data)
         completer = Completer(self._journal, self._spool.root, live, self._associations, complete.set, trigger.set)
-        intake = Intake(self._journal, self._spool, live, self._associations, completer.instance_kept)
-        self._receiver = Receiver(live, intake, self._associations, completer)
+        intake = Intake(self._journal, self._spool, live, self._associations, completer.instance_kept, metrics.answered)
+        self._receiver = Receiver(live, intake, self._associations, completer, metrics.rejected)
         self._deliverer = Deliverer(self._journal, live, places.data, deliver.set)
         steps = (
             ("receive", self._receiver.step, threading.Event()),
@@ -82,9 +85,18 @@ class Service:
         )
         self._workers = [Worker(name, step, bell, self._on_death) for name, step, bell in steps]
         requests = Requests(self._journal, live, places.data, trigger.set, deliver.set)
+        sources = Sources(
+            self._journal,
+            requests,
+            self._associations,
+            places.data,
+            self._not_ready,
+            metrics.text,
+            on_resume=partial(_ring, trigger, deliver),
+        )
         self._api = _ApiServer(
             uvicorn.Config(
-                make_api(self._journal, requests, places.data, self._token, self._not_ready),
+                make_api(sources, self._token),
                 log_config=None,
                 timeout_graceful_shutdown=3,
             ),
@@ -169,6 +181,11 @@ class _ApiServer:
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(_API_PATIENCE)
+
+
+def _ring(*bells: threading.Event) -> None:
+    for bell in bells:
+        bell.set()
 
 
 def _token(api: Api) -> str:

@@ -14,6 +14,7 @@ from dicom_listener.airflow_client import AirflowClient
 from dicom_listener.backoff import retry_delay
 from dicom_listener.errors import AirflowError, AirflowRefused
 from dicom_listener.journal import Journal
+from dicom_listener.journal.pauses import find_pause
 from dicom_listener.journal.runs import Run, hold_pending, mark_triggered, move_run, run_instances, runs_in
 from dicom_listener.payloads import build_payload
 from dicom_listener.predecessors import delivered_before, written_before
@@ -44,6 +45,8 @@ class Trigger:
 
     def step(self) -> float:
         """Trigger what can be triggered now; answers the seconds until the next attempt."""
+        if self._journal.read(find_pause) is not None:
+            return _LONGEST_SLEEP
         for run in self._journal.read(_pending):
             if self._clock() >= self._not_before.get(run.workflow, 0):
                 self._attempt(run)

@@ -144,7 +144,11 @@ CREATE INDEX expired_instances ON instances (path) WHERE status = 'expired';
 CREATE TABLE removed_payloads (run_id TEXT PRIMARY KEY, removed REAL NOT NULL) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST, _RETENTION)
+_PAUSES = """
+CREATE TABLE pauses (id INTEGER PRIMARY KEY CHECK (id = 1), since REAL NOT NULL, reason TEXT NOT NULL) STRICT;
+"""
+
+MIGRATIONS = (_FIRST, _RETENTION, _PAUSES)
 
 
 def migrate(database: sqlite3.Connection) -> None:
