@@ -31,6 +31,7 @@ from dicom_listener.associations import Associations
 from dicom_listener.errors import ApiError, DeliveryNotFound, SeriesNotFound, Unauthorised
 from dicom_listener.journal import Journal
 from dicom_listener.journal.deliveries import find_delivery
+from dicom_listener.journal.groups import Start
 from dicom_listener.journal.runs import list_runs
 from dicom_listener.journal.views import find_series, list_series
 from dicom_listener.payloads import make_folders, read_result
@@ -134,7 +135,8 @@ def _add_runs(router: APIRouter, journal: Journal, requests: Requests) -> None:
     @router.post("/runs", status_code=HTTPStatus.CREATED)
     def post_run(body: RunRequest) -> RunAnswer:
         """Run a workflow on a group that was received: same input, next generation."""
-        return RunAnswer.model_validate(requests.start_run(body.workflow, body.ae_title, body.group))
+        start = Start(body.workflow, None, body.parameters, body.request_id)
+        return RunAnswer.model_validate(requests.start_run(start, body.ae_title, body.group, body.dag_id))
 
     @router.put("/runs/{run}/state")
     def put_state(run: str, body: StateRequest) -> RunAnswer:

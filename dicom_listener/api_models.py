@@ -1,15 +1,32 @@
 """Bodies of the REST interface (docs/architecture.md, 2.3). Times are ISO 8601 in UTC."""
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+)
 
+from clara_ops.contract.conf import CONF_KEYS
 from clara_ops.contract.states import RunState
 
 
 def _moment(value: Any) -> Any:
     return datetime.fromtimestamp(value, UTC) if isinstance(value, (int, float)) else value
+
+
+def _object(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
@@ -48,12 +65,33 @@ class StateRequest(Request):
     reason: str = ""
 
 
+def _parameter_name(name: str) -> str:
+    if name in CONF_KEYS:
+        raise ValueError(f"{name!r} is set by the listener and is no parameter")
+    return name
+
+
+ParameterName = Annotated[str, AfterValidator(_parameter_name)]
+
+ParameterValue = StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)] | StrictStr
+
+
 class RunRequest(Request):
-    """`group`: the Series Instance UID, or whatever the AE title groups by."""
+    """What to run.
+
+    Attributes:
+        group: the Series Instance UID, or whatever the AE title groups by.
+        parameters: values of the workflow's parameters; Airflow, which knows the workflow, checks them.
+        request_id: what the caller calls this request: asked again, it gives the same run.
+        dag_id: name of the workflow, for a mapping that has its name where `workflow` is the id.
+    """
 
     workflow: Annotated[str, Field(min_length=1)]
     ae_title: str
     group: str
+    parameters: Mapping[ParameterName, ParameterValue] = Field(default_factory=dict)
+    request_id: Annotated[str, Field(min_length=1, max_length=600)] | None = None
+    dag_id: str | None = None
 
 
 class RunAnswer(Answer):
@@ -73,6 +111,7 @@ class RunAnswer(Answer):
     triggered: Moment | None
     finished: Moment | None
     delivered: Moment | None
+    parameters: Annotated[dict[str, Any], BeforeValidator(_object)]
 
 
 class SeriesAnswer(Answer):

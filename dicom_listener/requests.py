@@ -3,18 +3,18 @@
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from clara_ops.contract.states import DeliveryState, RunState, SeriesState
 from dicom_listener.completer import choose_for, close_group, run_facts
 from dicom_listener.completion import Decision
-from dicom_listener.config import Config
 from dicom_listener.errors import Conflict, DestinationNotFound, RunNotFound, SeriesNotFound, Superseded
 from dicom_listener.journal import Journal
 from dicom_listener.journal.deliveries import Delivery, request_delivery
 from dicom_listener.journal.groups import Group, Start, find_group, find_group_of_series, make_runs
-from dicom_listener.journal.runs import Run, find_run, move_run
+from dicom_listener.journal.runs import Run, find_requested_run, find_run, move_run
 from dicom_listener.live_config import LiveConfig
 from dicom_listener.payloads import delivery_folder
 from dicom_listener.scu import find_dicom_files
@@ -49,15 +49,23 @@ class Requests:
             raise RunNotFound(f"there is no run {run_id}")
         return run
 
-    def start_run(self, workflow: str, ae_title: str, group: str) -> Run:
-        """Run a workflow on what was received of a group, as the next generation.
+    def start_run(self, start: Start, ae_title: str, group: str, dag_id: str | None = None) -> Run:
+        """Run a workflow on what was received of a group, as the next generation; a request asked again is one run.
+
+        Args:
+            start: the workflow; its destination is that of the mapping.
+            dag_id: the workflow's name, where `start` has its id.
 
         Raises:
             SeriesNotFound: nothing of that group was received by that AE title.
         """
-        run_id = self._journal.write(
-            partial(_start_run, workflow=workflow, ae_title=ae_title, value=group, config=self._live.current)
-        )
+        mappings = self._live.current.mappings(ae_title)
+        mapped = [mapping for mapping in mappings if mapping.workflow in (start.workflow, dag_id)]
+        if mapped:
+            start = replace(start, workflow=mapped[0].workflow, destination=mapped[0].destination_name)
+        elif mappings:
+            start = replace(start, destination=mappings[0].destination_name)
+        run_id = self._journal.write(partial(_start_run, start=start, ae_title=ae_title, value=group))
         self._on_runs()
         return self.run(run_id)
 
@@ -110,15 +118,15 @@ class Requests:
         return delivery
 
 
-def _start_run(database: sqlite3.Connection, workflow: str, ae_title: str, value: str, config: Config) -> str:
+def _start_run(database: sqlite3.Connection, start: Start, ae_title: str, value: str) -> str:
+    made = find_requested_run(database, start.request_id) if start.request_id else None
+    if made is not None:
+        return made
     group = find_group(database, ae_title, value)
     if group is None:
         raise SeriesNotFound(f"AE title {ae_title} received nothing of {value}")
     if group.instances == 0:
         raise Conflict(f"{value}: no image of it is kept ({group.reason}); have it sent again")
-    mappings = config.mappings(ae_title)
-    mapped = [mapping for mapping in mappings if mapping.workflow == workflow] or list(mappings)
-    start = Start(workflow, mapped[0].destination_name if mapped else None)
     (run_id,) = make_runs(database, group, [start], run_facts(database, group.id), time.time())
     return run_id
 

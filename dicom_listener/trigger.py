@@ -7,8 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from clara_ops.contract.conf import RunConf
-from clara_ops.contract.documents import to_json
+from clara_ops.contract.conf import RunConf, to_conf
 from clara_ops.contract.states import RunState
 from dicom_listener.airflow_client import AirflowClient
 from dicom_listener.backoff import retry_delay
@@ -102,7 +101,9 @@ def _conf(run: Run) -> dict[str, object]:
         calling_ae=run.calling_ae,
         study_uid=run.study_uid,
         series_uid=run.series_uid,
+        group=run.group_value,
         generation=run.generation,
         facts=json.loads(run.facts),
+        parameters=json.loads(run.parameters),
     )
-    return {name: value for name, value in to_json(conf).items() if name != "version"}
+    return to_conf(conf)

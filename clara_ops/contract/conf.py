@@ -1,8 +1,11 @@
 """The conf of an Airflow run: what the listener says to the DAG. Nothing in it identifies a patient."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from clara_ops.contract.documents import to_json
 
 FactValue = str | int | float | bool
 FACTS: Mapping[str, str] = {
@@ -17,7 +20,14 @@ FACTS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class RunConf:
-    """`conf` of POST dagRuns. `facts` hold allow-listed attributes of the input, for `accepts` and `when`."""
+    """What is known of a run when it is triggered.
+
+    Attributes:
+        payload: the run's id.
+        group: what the instances were grouped by, usually the Series Instance UID.
+        facts: allow-listed attributes of the input, for `accepts` and `when`.
+        parameters: values of the workflow's parameters that were set for this run; the others have their defaults.
+    """
 
     DOCUMENT_VERSION: ClassVar[int] = 1
 
@@ -26,5 +36,17 @@ class RunConf:
     calling_ae: str
     study_uid: str
     series_uid: str
+    group: str
     generation: int
     facts: Mapping[str, FactValue] = field(default_factory=dict)
+    parameters: Mapping[str, FactValue] = field(default_factory=dict)
+
+
+CONF_KEYS = frozenset(item.name for item in dataclasses.fields(RunConf))
+"""Keys of conf that no parameter may be called."""
+
+
+def to_conf(run: RunConf) -> dict[str, Any]:
+    """`conf` of POST dagRuns. The parameters stand beside the other keys: there Airflow checks them and shows them."""
+    body = {name: value for name, value in to_json(run).items() if name not in ("version", "parameters")}
+    return {**body, **run.parameters}

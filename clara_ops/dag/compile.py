@@ -9,6 +9,7 @@ from airflow.sdk import DAG, BaseOperator, ExceptionRetryPolicy, RetryAction, Re
 from clara_ops.contract.payload import PUBLISH
 from clara_ops.dag.deliver import DeliverOperator
 from clara_ops.dag.errors import ImageUnavailable, PodConfigurationError, PodLost
+from clara_ops.dag.form import trigger_form
 from clara_ops.dag.prepare import PrepareOperator
 from clara_ops.dag.publish import PublishOperator
 from clara_ops.dag.stage_operator import StageOperator
@@ -49,6 +50,7 @@ def compile_workflow(workflow: Workflow) -> DAG:
         dag_id=workflow.name,
         description=workflow.description or None,
         tags={TAG, workflow.id},
+        params=trigger_form(workflow),
         schedule=None,
         start_date=_BEGINNING,
         catchup=False,
@@ -66,6 +68,8 @@ def compile_workflow(workflow: Workflow) -> DAG:
     }
     prepare = PrepareOperator(
         task_id="prepare",
+        workflow_id=workflow.id,
+        parameters=workflow.parameters,
         input_folder=workflow.input,
         folders=(*workflow.folders[1:], *(f"{PUBLISH}/{stage.name}" for stage in workflow.stages)),
         accepts=workflow.accepts,

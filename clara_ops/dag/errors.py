@@ -39,6 +39,10 @@ class PayloadError(AirflowFailException):
     """The run has no payload to work on: trying again cannot help."""
 
 
+class ParametersRefused(AirflowFailException):
+    """A parameter that the workflow does not have, or a value that it does not take: trying again cannot help."""
+
+
 class DeliveryFailed(AirflowFailException):
     """The result could not be delivered, and the listener has given up."""
 

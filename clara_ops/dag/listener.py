@@ -50,6 +50,10 @@ class Listener:
         """The same, in the triggerer."""
         return cls(Service.from_connection(await BaseHook.aget_connection(CONNECTION_ID)))
 
+    def start_run(self, body: Mapping[str, Any]) -> str:
+        """Ask for a run on what was received of a group; the id of that run, the same for the same `request_id`."""
+        return str(self.service.call("POST", "/v1/runs", body)["run_id"])
+
     def make_folders(self, run_id: str, input_folder: str, folders: tuple[str, ...]) -> int:
         """Make the payload's folders, the first one with the received files; how many those are."""
         body = {"input": input_folder, "folders": list(folders)}

@@ -22,7 +22,7 @@ from clara_ops.dag.cause import cause_of, exit_code_of
 from clara_ops.dag.errors import MemoryExhausted, OutOfMemory, StageError
 from clara_ops.dag.listener import Listener
 from clara_ops.dag.pod_watch import WatchingPodManager
-from clara_ops.dag.prepare import facts_of, payload_of
+from clara_ops.dag.prepare import facts_of, parameters_of, payload_of
 from clara_ops.workflow.pod import stage_pod
 from clara_ops.workflow.workflow import Stage, Workflow
 
@@ -37,8 +37,8 @@ _OUT_OF_MEMORY = "clara_out_of_memory"
 class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provider is not typed
     """Runs one stage of a workflow as a pod.
 
-    The only thing that is filled in at run time is the payload: `args` and `env` of a workflow are data, and are never
-    rendered as templates. `pod_template_dict` is a template field so that the UI shows the pod.
+    What is filled in at run time is the payload and the values of parameters: `args` and `env` of a workflow are data,
+    and are never rendered as templates. `pod_template_dict` is a template field so that the UI shows the pod.
     """
 
     template_fields = ("pod_template_dict",)
@@ -85,12 +85,13 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
         context: Context,
         jinja_env: jinja2.Environment | None = None,  # noqa: ARG002 - Airflow's signature
     ) -> None:
-        """Fill in the payload; nothing else is a template."""
+        """Fill in payload and parameters, as data: nothing is a template."""
         stage, store = self.stage, context.get("task_state_store")
         if store is not None and store.get(_OUT_OF_MEMORY) and stage.resources.memory_retry is not None:
             more = stage.resources.model_copy(update={"memory": stage.resources.memory_retry})
             stage = replace(stage, resources=more)
-        self.pod_template_dict = stage_pod(self.workflow, stage, context["run_id"], _registry())
+        values = parameters_of(context, self.workflow.parameters)
+        self.pod_template_dict = stage_pod(self.workflow, stage, context["run_id"], _registry(), values)
 
     def execute(self, context: Context) -> None:
         """Run the pod to its end.

@@ -6,6 +6,7 @@ from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from clara_ops.workflow.catalogue import Resources
 from clara_ops.workflow.fields import Environment, Rule
+from clara_ops.workflow.parameters import Parameters
 from clara_ops.workflow.placement import Placement
 from clara_ops.workflow.schema import FileModel
 
@@ -46,8 +47,8 @@ class StageSpec(FileModel):
         after: steps that it waits for; the one before it in the list when not given.
         input: folders of the payload that it reads; what the steps in `after` write when not given.
         output: folder that it writes; `<name>/output` when not given.
-        args: options, as one shell line or as a list of words.
-        env: variables as in the catalogue, Secrets included; these win over those.
+        args: options, as one shell line or as a list of words; `${name}` in a word stands for a parameter's value.
+        env: variables as in the catalogue, Secrets included; these win over those. `${name}` in a value as in `args`.
         resources: over those of the catalogue.
         placement: where the pod may run, over that of the catalogue.
         when: rule over the facts of the input (`modality`) and what a step found (`<step>.<fact>`); not met = skipped.
@@ -93,6 +94,8 @@ class WorkflowSpec(FileModel):
         stages: its steps.
         input: folder of the payload that the received files appear in.
         accepts: what input it is made for.
+        parameters: what a person may set for one run, by name; every stage gets each of them as
+            `CLARA_PARAMETER_<NAME>`, and may refer to it in `args` and `env`.
         kind: of what kind input and output are.
         priority: order in queues and on nodes.
         destinations: names of DICOM destinations; the one of the AE title's mapping when not given.
@@ -105,6 +108,7 @@ class WorkflowSpec(FileModel):
     stages: Annotated[tuple[StageSpec, ...], Field(max_length=MAX_STAGES)]
     input: StrictStr = WORKFLOW_INPUT
     accepts: Accepts = Accepts()
+    parameters: Parameters
     kind: Kinds = Kinds()
     priority: Priority = "normal"
     destinations: tuple[StrictStr, ...] = ()

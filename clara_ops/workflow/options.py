@@ -3,8 +3,13 @@
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 
+from clara_ops.contract.conf import FactValue
 from clara_ops.workflow.catalogue import OptionDeclaration
+from clara_ops.workflow.parameters import Parameter, fill, literal, references
 from clara_ops.workflow.schema import nearest
+
+_NO_PARAMETERS: Mapping[str, Parameter] = {}
+_FITTING = {"integer": ("integer",), "number": ("integer", "number"), "choice": ("choice",)}
 
 
 class OptionError(ValueError):
@@ -25,31 +30,89 @@ def split_args(args: str | Sequence[str]) -> list[str]:
         raise OptionError(f"not a shell line: {str(error).lower()}") from error
 
 
-def complete_args(words: Sequence[str], declared: Sequence[OptionDeclaration] | None) -> tuple[str, ...]:
+def complete_args(
+    words: Sequence[str],
+    declared: Sequence[OptionDeclaration] | None,
+    parameters: Mapping[str, Parameter] = _NO_PARAMETERS,
+) -> tuple[str, ...]:
     """The words, checked, and after them the declared defaults of the options that were not given.
 
-    Without a declaration the words pass unchecked.
+    Without a declaration the words pass unchecked. A text parameter never begins a word, where its value could pass for
+    an option: `--title ${title}` becomes `--title=${title}`.
+
+    Args:
+        words: what the workflow says; every reference in them is to one of `parameters`.
+        declared: the options of the stage.
+        parameters: those of the workflow.
 
     Raises:
         OptionError: an option is unknown, stands twice, lacks its value, or its value is of the wrong kind.
     """
     if declared is None:
-        return tuple(words)
+        return tuple(_free_word(word, parameters) for word in words)
     options = {f"--{option.name}": option for option in declared}
     given: set[str] = set()
+    complete: list[str] = []
     waiting = list(words)
     while waiting:
-        name, _, attached = waiting.pop(0).partition("=")
+        word = waiting.pop(0)
+        name, _, attached = word.partition("=")
         option = _known(name, options)
         if name in given:
             raise OptionError(f"option {name} stands twice; give it once")
         given.add(name)
         if option.type == "flag":
-            if attached:
-                raise OptionError(f"option {name} is a flag and takes no value")
+            _check_flag(name, attached, parameters)
+            complete.append(word)
+            continue
+        value = attached or (waiting.pop(0) if waiting else "")
+        _check_value(name, option, value, parameters)
+        attach = bool(attached) or _begins_with_text(value, parameters)
+        complete.extend([f"{name}={value}"] if attach else [name, value])
+    return (
+        *complete,
+        *(word for name, option in options.items() if name not in given for word in _default(name, option)),
+    )
+
+
+def fill_args(
+    args: Sequence[str], declared: Sequence[OptionDeclaration] | None, values: Mapping[str, FactValue]
+) -> list[str]:
+    """What `complete_args` made, with the values of a run; a flag that refers to a parameter is there or not."""
+    flags = {f"--{option.name}" for option in declared or () if option.type == "flag"}
+    filled = []
+    for word in args:
+        name, _, attached = word.partition("=")
+        if attached and name in flags:
+            filled += [name] if values[references(attached)[0]] else []
         else:
-            _check_value(name, option, attached or (waiting.pop(0) if waiting else ""))
-    return (*words, *(word for name, option in options.items() if name not in given for word in _default(name, option)))
+            filled.append(fill(word, values))
+    return filled
+
+
+def _free_word(word: str, parameters: Mapping[str, Parameter]) -> str:
+    if _begins_with_text(word, parameters):
+        raise OptionError(
+            f"{word!r} begins with a text parameter, whose value could pass for an option; "
+            f"write it as '--option={word}', or have the stage read its variable"
+        )
+    return word
+
+
+def _begins_with_text(word: str, parameters: Mapping[str, Parameter]) -> bool:
+    named = references(word)
+    return bool(named) and word.startswith(f"${{{named[0]}}}") and parameters[named[0]].type == "text"
+
+
+def _check_flag(name: str, attached: str, parameters: Mapping[str, Parameter]) -> None:
+    """A flag has no value, but may follow a parameter."""
+    if not attached:
+        return
+    named = references(attached)
+    if len(named) != 1 or attached != f"${{{named[0]}}}":
+        raise OptionError(f"option {name} is a flag and takes no value, except a parameter: {name}=${{name}}")
+    if parameters[named[0]].type != "flag":
+        raise OptionError(f"option {name}: parameter {named[0]!r} has to be of type flag")
 
 
 def _known(name: str, options: Mapping[str, OptionDeclaration]) -> OptionDeclaration:
@@ -61,9 +124,12 @@ def _known(name: str, options: Mapping[str, OptionDeclaration]) -> OptionDeclara
     return option
 
 
-def _check_value(name: str, option: OptionDeclaration, value: str) -> None:
+def _check_value(name: str, option: OptionDeclaration, value: str, parameters: Mapping[str, Parameter]) -> None:
     if not value:
         raise OptionError(f"option {name} needs a value")
+    if references(value):
+        _check_reference(name, option, value, parameters)
+        return
     if option.type == "choice" and value not in option.choices:
         raise OptionError(f"option {name}: {value!r} is not one of {', '.join(option.choices)}")
     parse: Callable[[str], object] | None = {"integer": int, "number": float}.get(option.type)
@@ -77,7 +143,26 @@ def _check_value(name: str, option: OptionDeclaration, value: str) -> None:
         ) from error
 
 
+def _check_reference(name: str, option: OptionDeclaration, value: str, parameters: Mapping[str, Parameter]) -> None:
+    """Whether every value that the parameters may have is one that the option takes."""
+    if option.type == "text":
+        return
+    first = references(value)[0]
+    if value != f"${{{first}}}":
+        raise OptionError(
+            f"option {name} takes no text, so that a parameter has to be its whole value; found {value!r}"
+        )
+    parameter = parameters[first]
+    if parameter.type not in _FITTING[option.type]:
+        raise OptionError(f"option {name}: parameter {first!r} has to be of type {' or '.join(_FITTING[option.type])}")
+    foreign = sorted(set(parameter.choices) - set(option.choices))
+    if foreign:
+        raise OptionError(
+            f"option {name}: choice {foreign[0]!r} of parameter {first!r} is not one of {', '.join(option.choices)}"
+        )
+
+
 def _default(name: str, option: OptionDeclaration) -> list[str]:
     if option.default is None or option.default is False:
         return []
-    return [name] if option.type == "flag" else [name, str(option.default)]
+    return [name] if option.type == "flag" else [name, literal(str(option.default))]

@@ -9,6 +9,8 @@ from clara_ops.contract import environment
 from clara_ops.contract.payload import LOCKS, LOGS, MANIFEST, PUBLISH
 from clara_ops.workflow.catalogue import Resources
 from clara_ops.workflow.fields import SecretKey
+from clara_ops.workflow.options import fill_args
+from clara_ops.workflow.parameters import Values, environment_of, fill, parameter_values
 from clara_ops.workflow.placement import Placement
 from clara_ops.workflow.security import SecurityContext
 from clara_ops.workflow.workflow import Stage, Workflow
@@ -34,7 +36,9 @@ _REGISTRY = re.compile(r"(localhost|[^/]*[.:][^/]*)/.*")
 _EMPTY_FOLDER = 'find "$1" -mindepth 1 -delete && rm -f -- "$2"'
 
 
-def stage_pod(workflow: Workflow, stage: Stage, payload: str, registry: str = "") -> dict[str, Any]:
+def stage_pod(
+    workflow: Workflow, stage: Stage, payload: str, registry: str = "", parameters: Values | None = None
+) -> dict[str, Any]:
     """The pod of one stage of one run.
 
     Args:
@@ -42,7 +46,9 @@ def stage_pod(workflow: Workflow, stage: Stage, payload: str, registry: str = ""
         stage: the stage.
         payload: run id, which is the payload's folder below `payloads/`.
         registry: what goes in front of image names without a registry.
+        parameters: value of every parameter of the workflow; the defaults when not given.
     """
+    values = parameter_values(workflow.parameters, {}) if parameters is None else parameters
     spec: dict[str, Any] = {
         "serviceAccountName": SERVICE_ACCOUNT,
         "automountServiceAccountToken": False,
@@ -57,7 +63,7 @@ def stage_pod(workflow: Workflow, stage: Stage, payload: str, registry: str = ""
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(workflow, stage, payload, registry)],
+        "containers": [_container(workflow, stage, payload, registry, values)],
         "volumes": _volumes(stage.resources),
         **_placement(stage.placement, stage.resources.gpu_product),
     }
@@ -96,14 +102,15 @@ def _labels(workflow: Workflow, stage: Stage, payload: str) -> dict[str, str]:
     }
 
 
-def _container(workflow: Workflow, stage: Stage, payload: str, registry: str) -> dict[str, Any]:
+def _container(workflow: Workflow, stage: Stage, payload: str, registry: str, values: Values) -> dict[str, Any]:
     entry = stage.entry
+    variables = _environment(workflow, stage, payload, values)
     container: dict[str, Any] = {
         "name": CONTAINER,
         "image": _image(f"{entry.image.repository}:{entry.image.tag}", registry),
         "imagePullPolicy": "IfNotPresent",
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "env": [_variable(name, value) for name, value in _environment(workflow, stage, payload).items()],
+        "env": [_variable(name, value) for name, value in variables.items()],
         "envFrom": [{"configMapRef": {"name": PLATFORM_CONFIG_MAP, "optional": True}}],
         "volumeMounts": _mounts(workflow, stage, payload),
         "securityContext": entry.security_context.as_pod_data(),
@@ -111,7 +118,7 @@ def _container(workflow: Workflow, stage: Stage, payload: str, registry: str) ->
     if entry.command is not None:
         container["command"] = list(entry.command)
     if stage.args:
-        container["args"] = list(stage.args)
+        container["args"] = fill_args(stage.args, entry.args, values)
     resources = _resources(stage.resources)
     if resources:
         container["resources"] = resources
@@ -142,7 +149,7 @@ def _variable(name: str, value: str | SecretKey) -> dict[str, Any]:
     return {"name": name, "value": value}
 
 
-def _environment(workflow: Workflow, stage: Stage, payload: str) -> dict[str, str | SecretKey]:
+def _environment(workflow: Workflow, stage: Stage, payload: str, values: Values) -> dict[str, str | SecretKey]:
     entry = stage.entry
     own: dict[str, str | SecretKey] = {
         environment.RUN_ID: payload,
@@ -162,7 +169,8 @@ def _environment(workflow: Workflow, stage: Stage, payload: str) -> dict[str, st
             "MONAI_INPUTPATH": _input_folder(stage),
             "MONAI_OUTPUTPATH": _output_folder(stage),
         }
-    return {**own, **stage.env}
+    given = {name: fill(value, values) if isinstance(value, str) else value for name, value in stage.env.items()}
+    return {**own, **environment_of(values), **given}
 
 
 def _mounts(workflow: Workflow, stage: Stage, payload: str) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from clara_ops.workflow.errors import Problem
 from clara_ops.workflow.model import StageSpec, WorkflowSpec
 from clara_ops.workflow.options import OptionError, complete_args, split_args
 from clara_ops.workflow.order import earlier, find_cycle, running_order
+from clara_ops.workflow.parameters import declaration_problems, literal_variables, reference_problems
 from clara_ops.workflow.schema import nearest
 from clara_ops.workflow.workflow import Stage, StageInput, Workflow
 from clara_ops.workflow.yaml_source import KeyPath, YamlSource
@@ -54,6 +55,7 @@ class _Resolver:
     def resolve(self) -> Workflow | None:
         known = len(self._problems)
         self._check_names()
+        self._check_parameters()
         self._check_folders()
         after = self._after()
         if len(self._problems) > known:
@@ -89,6 +91,7 @@ class _Resolver:
             input=spec.input,
             stages=tuple(locked),
             accepts=accepts_rule(spec.accepts),
+            parameters=spec.parameters,
             kind=spec.kind,
             priority=spec.priority,
             destinations=spec.destinations,
@@ -137,6 +140,11 @@ class _Resolver:
         for index, destination in enumerate(spec.destinations):
             if not destination.strip():
                 self._report(("destinations", index), "a destination needs a name")
+
+    def _check_parameters(self) -> None:
+        for name, parameter in self._spec.parameters.items():
+            for key, message in declaration_problems(name, parameter):
+                self._report(("parameters", name, key) if key else ("parameters", name), message, at_key=not key)
 
     def _check_folders(self) -> None:
         places: list[tuple[KeyPath, str]] = [(("input",), self._spec.input)]
@@ -195,7 +203,7 @@ class _Resolver:
             inputs=inputs,
             output=self._outputs[index],
             args=self._args(index, stage, entry),
-            env={**entry.env, **stage.env},
+            env={**literal_variables(entry.env), **stage.env},
             resources=self._resources(index, stage, entry),
             placement=entry.placement.overlaid(stage.placement),
             lock=f"{name}.lock" if renamed else entry.lock_name,
@@ -204,9 +212,12 @@ class _Resolver:
         )
 
     def _check_variables(self, index: int, stage: StageSpec) -> None:
-        for variable in sorted(set(stage.env) & _OWN_VARIABLES):
-            message = f"{variable} is set by the platform; choose another name"
-            self._report(("stages", index, "env", variable), message, at_key=True)
+        for variable, value in sorted(stage.env.items()):
+            if variable in _OWN_VARIABLES or variable.startswith(environment.PARAMETER_PREFIX):
+                message = f"{variable} is set by the platform; choose another name"
+                self._report(("stages", index, "env", variable), message, at_key=True)
+            if isinstance(value, str):
+                self._check_references(("stages", index, "env", variable), value)
 
     def _entry(self, index: int, stage: StageSpec) -> CatalogueEntry | None:
         entry = self._catalogue.get(stage.stage)
@@ -214,9 +225,18 @@ class _Resolver:
             self._report(("stages", index, "stage"), unknown_stage(stage.stage, self._catalogue))
         return entry
 
+    def _check_references(self, path: KeyPath, text: str) -> None:
+        for problem in reference_problems(text, self._spec.parameters):
+            self._report(path, problem)
+
     def _args(self, index: int, stage: StageSpec, entry: CatalogueEntry) -> tuple[str, ...]:
         try:
-            return complete_args(split_args(stage.args), entry.args)
+            words = split_args(stage.args)
+            lists = not isinstance(stage.args, str)
+            known = len(self._problems)
+            for position, word in enumerate(words):
+                self._check_references(("stages", index, "args", *((position,) if lists else ())), word)
+            return complete_args(words, entry.args, self._spec.parameters) if len(self._problems) == known else ()
         except OptionError as error:
             self._report(("stages", index, "args"), f"args of stage {self._names[index]!r}: {error}")
             return ()

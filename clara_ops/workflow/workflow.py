@@ -7,6 +7,7 @@ from typing import Any
 from clara_ops.workflow.catalogue import CatalogueEntry, Resources
 from clara_ops.workflow.fields import SecretKey
 from clara_ops.workflow.model import Kinds, Priority
+from clara_ops.workflow.parameters import Parameter
 from clara_ops.workflow.placement import Placement
 
 
@@ -24,8 +25,8 @@ class Stage:
 
     Attributes:
         after: names of the stages that it waits for; empty for a stage that starts the workflow.
-        args: what the container's program gets, declared defaults included.
-        env: the catalogue entry's variables, and over them the workflow's.
+        args: what the container's program gets, declared defaults included; with references to parameters.
+        env: the catalogue entry's variables, and over them the workflow's; with references to parameters.
         resources, placement: the catalogue entry's, and over them the workflow's.
         lock: file name of its lock; `wait_locks` those of the stages in `after`.
         log: file name of its log.
@@ -54,6 +55,7 @@ class Workflow:
     Attributes:
         input: folder of the payload with what was received.
         accepts: rule over the facts of the input, see `clara_ops.contract.evaluator`; None takes everything.
+        parameters: what a person may set for one run, by name.
         destinations: names of DICOM destinations; empty for the one of the AE title's mapping.
         sample: folder with sample input, relative to the file.
         file: where it is written; `line` and `column` of its beginning.
@@ -65,6 +67,7 @@ class Workflow:
     input: str
     stages: tuple[Stage, ...]
     accepts: Mapping[str, Any] | None
+    parameters: Mapping[str, Parameter]
     kind: Kinds
     priority: Priority
     destinations: tuple[str, ...]

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clara_ops.contract.conf import FactValue
@@ -44,10 +44,12 @@ class Slice:
 
 @dataclass(frozen=True)
 class Start:
-    """A workflow that a group is to start, and where its results go."""
+    """A workflow that a group is to start, and where its results go; `parameters` are those that somebody set."""
 
     workflow: str
     destination: str | None
+    parameters: Mapping[str, FactValue] = field(default_factory=dict)
+    request_id: str | None = None
 
 
 _GROUP = """
@@ -187,8 +189,8 @@ def make_runs(
         )
         database.execute(
             "INSERT INTO runs (run_id, workflow, ae_title, group_id, group_value, generation, newest, calling_ae, "
-            "study_uid, series_uid, facts, destination, state, reason, created, updated, last_instance) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?)",
+            "study_uid, series_uid, facts, destination, state, reason, created, updated, last_instance, parameters, "
+            "request_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?)",
             (
                 run_id,
                 start.workflow,
@@ -206,6 +208,8 @@ def make_runs(
                 now,
                 now,
                 group.last_instance,
+                json.dumps(dict(start.parameters), sort_keys=True),
+                start.request_id,
             ),
         )
         run_ids.append(run_id)

@@ -11,7 +11,10 @@ FINAL = (RunState.DONE, RunState.DELIVERED, RunState.FAILED, RunState.NOT_APPLIC
 
 @dataclass(frozen=True)
 class Run:
-    """A run as the journal has it; `facts` is JSON. Its input: instances of the group up to row `newest`."""
+    """A run as the journal has it. Its input: instances of the group up to row `newest`.
+
+    `facts` and `parameters` are JSON; `request_id` is what whoever asked for the run calls the request.
+    """
 
     run_id: str
     workflow: str
@@ -34,6 +37,8 @@ class Run:
     triggered: float | None
     finished: float | None
     delivered: float | None
+    parameters: str
+    request_id: str | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,12 @@ def find_run(database: sqlite3.Connection, run_id: str) -> Run | None:
     """A run by its id."""
     row = database.execute("SELECT * FROM runs WHERE run_id = ?", (run_id,)).fetchone()
     return None if row is None else Run(**row)
+
+
+def find_requested_run(database: sqlite3.Connection, request_id: str) -> str | None:
+    """The id of the run that a request made."""
+    row = database.execute("SELECT run_id FROM runs WHERE request_id = ?", (request_id,)).fetchone()
+    return None if row is None else str(row["run_id"])
 
 
 def list_runs(database: sqlite3.Connection, limit: int) -> list[Run]:

@@ -148,7 +148,13 @@ _PAUSES = """
 CREATE TABLE pauses (id INTEGER PRIMARY KEY CHECK (id = 1), since REAL NOT NULL, reason TEXT NOT NULL) STRICT;
 """
 
-MIGRATIONS = (_FIRST, _RETENTION, _PAUSES)
+_PARAMETERS = """
+ALTER TABLE runs ADD COLUMN parameters TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE runs ADD COLUMN request_id TEXT;
+CREATE UNIQUE INDEX runs_by_request ON runs (request_id);
+"""
+
+MIGRATIONS = (_FIRST, _RETENTION, _PAUSES, _PARAMETERS)
 
 
 def migrate(database: sqlite3.Connection) -> None:

@@ -1,12 +1,15 @@
 """From workflow to DAG: tasks, edges, pools and rules, and that Airflow can keep and give back what was compiled."""
 
+import copy
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.sdk import DAG, TriggerRule
+from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from kubernetes.client import ApiClient
 
@@ -22,9 +25,12 @@ BRANCHES = """\
 id: 7b413e24-d018-4689-8c41-73272f6649d4
 name: branches
 priority: immediate
+parameters:
+  workers: {type: integer, default: 3, minimum: 1, maximum: 8, help: "slices at once, {{ 1 / 0 }}"}
+  note: {default: "none"}
 destinations: [ARCHIVE, READER]
 stages:
-  - {stage: dicom-reader, args: "--workers 3", env: {TITLE: "{{ run_id }} {% raw %}"}}
+  - {stage: dicom-reader, args: "--workers ${workers}", env: {NOTE: "${note}", TITLE: "{{ run_id }} {% raw %}"}}
   - {stage: ai-vnet, name: left, args: ["--model", "{{ 1 / 0 }}"]}
   - {stage: ai-vnet, name: right, after: dicom-reader}
   - stage: dicom-writer
@@ -66,6 +72,10 @@ def branches(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> 
     path.write_text(BRANCHES)
     (dag,) = compile_file(path, catalogue)
     return dag
+
+
+def context(**parameters: Any) -> Any:
+    return {"run_id": RUN, "dag_run": SimpleNamespace(conf={"payload": RUN, **parameters})}
 
 
 def edges(dag: Any) -> dict[str, set[str]]:
@@ -164,9 +174,31 @@ def test_the_same_file_gives_the_same_dag_and_another_image_another(tmp_path: Pa
 def test_only_the_payload_is_filled_in_and_nothing_is_a_template(branches: DAG) -> None:
     task = branches.get_task("left")
     assert isinstance(task, StageOperator)
-    task.render_template_fields({"run_id": RUN})
+    task.render_template_fields(context())
     assert task.pod_template_dict == stage_pod(task.workflow, task.stage, RUN)
     assert "{{ 1 / 0 }}" in task.pod_template_dict["spec"]["containers"][0]["args"]
+
+
+def test_parameters_are_filled_in_at_run_time_and_are_no_templates_either(branches: DAG) -> None:
+    task = branches.get_task("dicom-reader")
+    assert isinstance(task, StageOperator)
+    task.render_template_fields(context(workers=5, note="{{ run_id }} $(CLARA_STAGE)"))
+    (container,) = task.pod_template_dict["spec"]["containers"]
+    assert container["args"][:2] == ["--workers", "5"]
+    variables = {item["name"]: item["value"] for item in container["env"]}
+    assert variables["NOTE"] == variables["CLARA_PARAMETER_NOTE"] == "{{ run_id }} $$(CLARA_STAGE)"
+
+
+def test_the_trigger_dialog_asks_for_the_input_and_the_parameters(branches: DAG) -> None:
+    form = {name: branches.params.get_param(name) for name in branches.params}
+    assert list(form) == ["ae_title", "group", "workers", "note"]
+    assert [field.has_value for field in form.values()] == [False, False, True, True]
+    assert form["workers"].schema == {"title": "workers", "type": "integer", "minimum": 1, "maximum": 8}
+    for wrong in ({}, {"ae_title": "CT_AI", "group": "1.2", "workers": 9}, {"ae_title": "", "group": "1.2"}):
+        with pytest.raises(ParamValidationError):
+            params = copy.deepcopy(branches.params)
+            params.update(wrong)
+            params.validate()
 
 
 @pytest.mark.parametrize("name", ["dicom-reader", "left", "dicom-writer"])
@@ -177,7 +209,7 @@ def test_what_the_operator_sends_is_the_pod_of_the_stage(
     monkeypatch.setenv("AIRFLOW_CONN_CLARA_KUBERNETES", '{"conn_type": "kubernetes", "extra": {"namespace": "clara"}}')
     task = branches.get_task(name)
     assert isinstance(task, StageOperator)
-    task.render_template_fields({"run_id": RUN})
+    task.render_template_fields(context())
     sent = ApiClient().sanitize_for_serialization(task.build_pod_request_obj(dry_run=True))
     own = stage_pod(task.workflow, task.stage, RUN)
     assert sent["metadata"]["name"].startswith(own["metadata"]["name"] + "-")

@@ -14,9 +14,16 @@ from clara_ops.dag import deliver as deliver_module
 from clara_ops.dag import delivery_trigger
 from clara_ops.dag.deliver import DeliverOperator
 from clara_ops.dag.delivery_trigger import DeliveryTrigger
-from clara_ops.dag.errors import DeliveryFailed, PayloadError, ServiceRefused, ServiceUnavailable
+from clara_ops.dag.errors import (
+    DeliveryFailed,
+    ParametersRefused,
+    PayloadError,
+    ServiceRefused,
+    ServiceUnavailable,
+)
 from clara_ops.dag.prepare import PrepareOperator
 from clara_ops.dag.publish import PublishOperator
+from clara_ops.workflow.parameters import Parameter
 
 from .service import Answer, Service, running
 
@@ -24,6 +31,9 @@ RUN = "ct-ai-0123456789abcdef0123-g1"
 FOLDERS = f"PUT /v1/payloads/{RUN}/folders"
 STATE = f"PUT /v1/runs/{RUN}/state"
 DELIVERIES = "POST /v1/deliveries"
+RUNS = "POST /v1/runs"
+WORKFLOW = "7b413e24-d018-4689-8c41-73272f6649d4"
+BY_HAND = "manual__2026-01-01"
 CT_ONLY = {"attribute": "modality", "op": "eq", "value": "CT"}
 
 Serve = Callable[[dict[str, list[Answer]]], Service]
@@ -51,12 +61,20 @@ def connect(monkeypatch: pytest.MonkeyPatch, name: str, port: int) -> None:
     monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
 
 
-def context(run_id: str = RUN, **facts: Any) -> Any:
-    return {"run_id": run_id, "dag_run": SimpleNamespace(conf={"payload": RUN, "facts": facts})}
+def context(run_id: str = RUN, conf: dict[str, Any] | None = None, **facts: Any) -> Any:
+    dag_run = SimpleNamespace(dag_id="w", conf=conf or {"payload": RUN, "facts": facts})
+    return {"run_id": run_id, "dag_run": dag_run}
 
 
-def prepare(accepts: Any = None) -> PrepareOperator:
-    return PrepareOperator(task_id="prepare", input_folder="dicom/input", folders=("a/output",), accepts=accepts)
+def prepare(accepts: Any = None, **parameters: Parameter) -> PrepareOperator:
+    return PrepareOperator(
+        task_id="prepare",
+        workflow_id=WORKFLOW,
+        parameters=parameters,
+        input_folder="dicom/input",
+        folders=("a/output",),
+        accepts=accepts,
+    )
 
 
 def deliver(*destinations: str) -> DeliverOperator:
@@ -111,6 +129,60 @@ def test_a_run_that_the_listener_did_not_make(serve: Serve, wrong: Any) -> None:
     with pytest.raises(PayloadError, match="POST /v1/runs"):
         prepare().execute(wrong)
     assert service.requests == []
+
+
+def test_a_run_by_hand_becomes_one_of_the_listener_and_the_same_one_when_tried_again(serve: Serve) -> None:
+    service = serve({RUNS: [(503, {}), (201, {"run_id": RUN})]})
+    conf = {"ae_title": "CT_AI", "group": "1.2.3", "workers": 4}
+    by_hand = context(BY_HAND, conf, modality="MR")
+    operator = prepare(CT_ONLY, workers=Parameter(type="integer", default=2), quick=Parameter(type="flag"))
+    with pytest.raises(ServiceUnavailable):
+        operator.execute(by_hand)
+    with pytest.raises(AirflowSkipException, match=f"started as run {RUN}"):
+        operator.execute(by_hand)
+    first, second = service.requests
+    assert first == second
+    assert second == (
+        RUNS,
+        {
+            "workflow": WORKFLOW,
+            "dag_id": "w",
+            "ae_title": "CT_AI",
+            "group": "1.2.3",
+            "parameters": {"workers": 4, "quick": False},
+            "request_id": f"w/{BY_HAND}",
+        },
+    )
+
+
+def test_a_run_triggered_again_with_the_conf_of_another_is_a_run_by_hand(serve: Serve) -> None:
+    serve({RUNS: [(201, {"run_id": "ct-ai-0123456789abcdef0123-g2"})]})
+    conf = {"payload": RUN, "ae_title": "CT_AI", "calling_ae": "PACS", "group": "1.2.3", "generation": 1}
+    with pytest.raises(AirflowSkipException, match="started as run ct-ai-0123456789abcdef0123-g2"):
+        prepare().execute(context(BY_HAND, conf))
+
+
+def test_input_that_the_listener_does_not_have_is_named(serve: Serve) -> None:
+    serve({RUNS: [(404, {"error": "SeriesNotFound", "message": "AE title CT_AI received nothing of 1.2.3"})]})
+    with pytest.raises(ServiceRefused, match=r"SeriesNotFound: AE title CT_AI received nothing of 1\.2\.3"):
+        prepare().execute(context(BY_HAND, {"ae_title": "CT_AI", "group": "1.2.3"}))
+
+
+def test_parameters_that_are_wrong_start_nothing(serve: Serve) -> None:
+    service = serve({})
+    with pytest.raises(ParametersRefused, match="'workers': expected a whole number; found text"):
+        prepare(workers=Parameter(type="integer", default=2)).execute(
+            context(BY_HAND, {"ae_title": "CT_AI", "group": "1.2.3", "workers": "all"})
+        )
+    assert service.requests == []
+
+
+def test_parameters_that_are_wrong_fail_the_run_and_the_listener_knows_why(serve: Serve) -> None:
+    service = serve({STATE: [(200, {})]})
+    with pytest.raises(ParametersRefused, match="no parameter 'workres'") as raised:
+        prepare(workers=Parameter(type="integer", default=2)).execute(context(conf={"payload": RUN, "workres": 1}))
+    assert service.requests == [(STATE, {"state": "failed", "reason": str(raised.value)})]
+    assert issubclass(ParametersRefused, AirflowFailException)
 
 
 def test_a_listener_with_trouble_is_asked_again_one_that_refuses_is_not(serve: Serve) -> None:

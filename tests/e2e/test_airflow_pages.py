@@ -1,12 +1,10 @@
 """What a person sees in Airflow's pages, in a real browser: the run, the log of each stage, the workflow's own YAML."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from clara_ops.contract.states import RunState
 from clara_ops.laptop.demo import CALLED_AE, Series
@@ -14,18 +12,10 @@ from clara_ops.laptop.follow import FollowedRun, follow
 from clara_ops.laptop.pacs_client import send_series
 from clara_ops.laptop.programs import SCANNER_AE
 from clara_ops.laptop.servers import Laptop
+from tests.e2e.browser import airflow_page
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-CHROMIUM_OPTIONS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 LINE_OF_STAGE = {
     "dicom-reader": "progress 100%",
     "ai-vnet": "voxels at 3 mm",
@@ -36,20 +26,8 @@ LINE_OF_STAGE = {
 @pytest.fixture
 def page(laptop: Laptop) -> Iterator[Page]:
     """A page of Chromium, logged in as the demo's user."""
-    program = shutil.which("chromium")
-    assert program is not None, "install the Debian package chromium"
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
-        context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=program, args=CHROMIUM_OPTIONS, viewport={"width": 1400, "height": 900}
-        )
-        opened = context.new_page()
-        opened.goto(laptop.run.airflow)
-        opened.fill("input[name=username]", laptop.run.airflow_username)
-        opened.fill("input[name=password]", laptop.run.airflow_password)
-        opened.click("button[type=submit]")
-        opened.wait_for_url(f"{laptop.run.airflow}/**")
+    with airflow_page(laptop) as opened:
         yield opened
-        context.close()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from dicom_listener.journal.instances import (
     record_replacement,
 )
 from dicom_listener.journal.runs import find_run, list_runs, mark_triggered, run_instances
+from dicom_listener.journal.schema import MIGRATIONS
 from tests.listener.peers import WORKFLOW
 
 ARRIVAL = Arrival(
@@ -126,6 +127,21 @@ def test_a_journal_of_a_later_release_is_left_alone(tmp_path):
     database.close()
     with pytest.raises(JournalError, match="schema 99"):
         Journal(tmp_path / "later.db")
+
+
+def test_a_journal_of_the_first_release_keeps_its_runs(tmp_path):
+    database = sqlite3.connect(tmp_path / "old.db")
+    database.executescript(f"BEGIN; {MIGRATIONS[0]}; PRAGMA user_version = 1; COMMIT;")
+    group = (1, "CT_AI", "series", "1", "9", "1", "PACS", "complete", "", 1)
+    database.execute(f"INSERT INTO groups VALUES ({', '.join('?' * len(group))})", group)
+    old = ("r", "w", None, "CT_AI", 1, "1", 1, 1, "PACS", "9", "1", "{}", None, "triggered", "", 1, 1, 1, 1, None, None)
+    database.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(old))})", old)
+    database.commit()
+    database.close()
+    opened = Journal(tmp_path / "old.db")
+    (run,) = opened.read(partial(list_runs, limit=10))
+    assert (run.run_id, run.state, run.parameters, run.request_id) == ("r", RunState.TRIGGERED, "{}", None)
+    opened.close()
 
 
 def test_a_file_that_is_no_journal_is_named(tmp_path):

@@ -1,0 +1,125 @@
+"""Parameters in a real Airflow: what a person asks for in the trigger dialog, or over REST, and what becomes of it."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from clara_ops.contract.states import RunState
+from clara_ops.laptop.demo import Series, wait_for_dag
+from clara_ops.laptop.follow import FollowedRun, follow
+from clara_ops.laptop.pacs_client import send_series
+from clara_ops.laptop.programs import SCANNER_AE
+from clara_ops.laptop.servers import Laptop, running
+from clara_ops.laptop.state import Home
+from tests.e2e.browser import airflow_page
+from tests.e2e.workflow_features import make_checkout
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+SCREENSHOTS = os.environ.get("CLARA_SCREENSHOTS")
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    """Everything of `make demo`, with workflows that use what the language has."""
+    checkout = make_checkout(tmp_path_factory.mktemp("features"))
+    with running(checkout, Home(tmp_path_factory.mktemp("laptop")), print) as started:
+        for file in checkout.bundle.workflows.iterdir():
+            wait_for_dag(started, file.stem)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def page(laptop: Laptop) -> Iterator[Page]:
+    """Airflow in a browser."""
+    with airflow_page(laptop) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def api(laptop: Laptop) -> Iterator[httpx.Client]:
+    """Airflow's REST API."""
+    with httpx.Client(base_url=laptop.run.airflow, timeout=30) as client:
+        login = {"username": laptop.run.airflow_username, "password": laptop.run.airflow_password}
+        token = client.post("/auth/token", json=login).raise_for_status().json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep what is to be seen, where a folder for it is named."""
+    if SCREENSHOTS:
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+
+
+def send(laptop: Laptop, series: Series, ae_title: str) -> datetime:
+    """Send a series to the listener; when that began."""
+    started = datetime.now(UTC)
+    for _ in send_series(series.files, SCANNER_AE, ae_title, laptop.run.dicom_port):
+        pass
+    return started
+
+
+def the_run(laptop: Laptop, series: Series, since: datetime) -> FollowedRun:
+    (run,) = follow(laptop, series.series_uid, since, print)
+    return run
+
+
+def told(laptop: Laptop, run: FollowedRun) -> dict[str, Any]:
+    """What stage `tell` was given."""
+    answer = laptop.listener.get(f"/v1/payloads/{run.run_id}/result", params={"folder": "tell/output"})
+    facts: dict[str, Any] = answer.raise_for_status().json()["facts"]
+    return {**facts, "words": json.loads(facts["words"])}
+
+
+def test_parameters_from_the_dialog_to_the_stage(
+    laptop: Laptop, page: Page, api: httpx.Client, new_series: Callable[..., Series]
+) -> None:
+    series = new_series("with-parameters", slices=2)
+    first = the_run(laptop, series, send(laptop, series, "PARAMETERS"))
+    assert first.state is RunState.DONE, first
+    assert told(laptop, first)["words"] == ["--threshold=0.5", "--model", "small", "--note=none"]
+
+    runs = "/api/v2/dags/with-parameters/dagRuns"
+    asked = {"ae_title": "PARAMETERS", "group": series.series_uid}
+    for wrong in ({"threshold": 7}, {"model": "huge"}, {"quick": "yes"}, {"ae_title": ""}, {"note": "two\nlines"}):
+        answer = api.post(runs, json={"logical_date": None, "conf": {**asked, **wrong}})
+        assert answer.status_code == 400, (wrong, answer.text)
+    assert api.post(runs, json={"logical_date": None, "conf": {"threshold": 0.1}}).status_code == 400
+
+    note = "-x; $(id) ${model} {{ run_id }} 'quoted'"
+    since = datetime.now(UTC)
+    page.goto(f"{laptop.run.airflow}/dags/with-parameters")
+    page.get_by_role("button", name="Trigger").first.click()
+    for field, value in {**asked, "threshold": "0.25", "note": note}.items():
+        page.locator(f'[name="element_{field}"]').fill(value)
+    picture(page, "trigger-dialog")
+    expect(page.get_by_text("Smallest probability of a finding.")).to_be_visible()
+    page.get_by_role("button", name="Trigger").last.click()
+
+    run = the_run(laptop, series, since)
+    assert run.run_id.endswith("-g2")
+    assert run.state is RunState.DONE, run
+    facts = told(laptop, run)
+    assert facts["words"] == ["--threshold=0.25", "--model", "small", f"--note={note}"]
+    assert facts["NOTE"] == f"<{note}>"
+    assert (facts["CLARA_PARAMETER_THRESHOLD"], facts["CLARA_PARAMETER_QUICK"]) == ("0.25", "false")
+    by_hand = [item for item in api.get(runs).json()["dag_runs"] if item["dag_run_id"].startswith("manual")]
+    assert [item["state"] for item in by_hand] == ["success"]
+    states = {
+        task["task_id"]: task["state"]
+        for task in laptop.airflow.task_instances("with-parameters", by_hand[0]["dag_run_id"])
+    }
+    assert set(states.values()) == {"skipped"}, states
+    stored = laptop.listener.get(f"/v1/runs/{run.run_id}").json()["parameters"]
+    assert stored == {"threshold": 0.25, "model": "small", "note": note, "quick": False}
+    page.goto(f"{laptop.run.airflow}/dags/with-parameters/runs/{by_hand[0]['dag_run_id']}/tasks/prepare")
+    expect(page.get_by_text(f"started as run {run.run_id}").first).to_be_visible(timeout=30_000)
+    picture(page, "started-as-run")

@@ -1,0 +1,77 @@
+"""A laptop whose workflows use what the language has beyond chains: its workflows, catalogue and mapping."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from clara_ops.laptop.airflow import Bundle
+from clara_ops.laptop.checkout import Checkout
+from clara_ops.laptop.setup import ROOT
+
+TELL = """
+import json, os, sys
+from pathlib import Path
+given = {name: value for name, value in os.environ.items() if name.startswith(("CLARA_PARAMETER_", "NOTE"))}
+facts = {"words": json.dumps(sys.argv[1:]), **given}
+Path("/app/output/result.json").write_text(json.dumps({"version": 1, "facts": facts}))
+"""
+ENTRIES = {
+    "tell": {
+        "image": {"repository": "clara-stages"},
+        "stageName": "tell",
+        "logName": "/app/logs/tell.log",
+        "lockName": "tell.lock",
+        "timeout": "60",
+        "command": ["python", "-c", TELL],
+        "driver": False,
+    }
+}
+PARAMETERS = """\
+id: 11111111-0000-4000-8000-000000000001
+name: with-parameters
+description: Tells what it was given.
+parameters:
+  threshold: {type: number, default: 0.5, minimum: 0, maximum: 1, help: Smallest probability of a finding.}
+  model: {type: choice, choices: [small, large], default: small, help: Which network.}
+  note: {default: none, help: For the report.}
+  quick: {type: flag, help: Leave out what takes long.}
+stages:
+  - {stage: tell, args: ["--threshold=${threshold}", "--model", "${model}", "--note=${note}"], env: {NOTE: "<${note}>"}}
+"""
+WORKFLOWS = {"PARAMETERS": PARAMETERS}
+
+
+@dataclass(frozen=True)
+class FeatureCheckout(Checkout):
+    """The checkout's programs, with the workflows of a folder."""
+
+    folder: Path
+
+    @property
+    def bundle(self) -> Bundle:
+        """The folder's workflows, and its catalogue beside the shipped one."""
+        shipped = super().bundle
+        return Bundle(self.folder / "workflows", (*shipped.catalogues, self.folder / "values.yaml"))
+
+    @property
+    def listener_configuration(self) -> Path:
+        """An AE title for each workflow."""
+        return self.folder / "dicom-server-config.yaml"
+
+
+def make_checkout(folder: Path) -> FeatureCheckout:
+    """Write the workflows, the catalogue and the mapping into a folder."""
+    (folder / "workflows").mkdir()
+    (folder / "values.yaml").write_text(json.dumps({"stages": ENTRIES}))
+    configuration = yaml.safe_load(Checkout(ROOT).listener_configuration.read_text())
+    configuration["dicom"]["scp"]["ae-titles"] = list(WORKFLOWS)
+    configuration["workflows"] = []
+    for ae_title, text in WORKFLOWS.items():
+        name = yaml.safe_load(text)["name"]
+        (folder / "workflows" / f"{name}.yaml").write_text(text)
+        mapping = {"name": name, "clara-ae-title": ae_title, "destination-name": "DCM4CHEE", "workflow": name}
+        configuration["workflows"].append(mapping)
+    (folder / "dicom-server-config.yaml").write_text(yaml.safe_dump(configuration))
+    return FeatureCheckout(ROOT, folder)
