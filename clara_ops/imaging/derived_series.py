@@ -47,7 +47,14 @@ _OF_THE_SOURCE_OBJECT = (
     "SpecificCharacterSet",
     "TimezoneOffsetFromUTC",
 )
-_KEPT_OF_PIXEL_GROUP = ("BurnedInAnnotation", "WindowCenter", "WindowWidth", "RescaleType")
+_KEPT_OF_PIXEL_GROUP = (
+    "BurnedInAnnotation",
+    "RecognizableVisualFeatures",
+    "CorrectedImage",
+    "WindowCenter",
+    "WindowWidth",
+    "RescaleType",
+)
 _REPEATING_GROUPS = (0x5000, 0x6000)
 _UINT16 = np.iinfo(np.uint16)
 
@@ -101,7 +108,8 @@ def _add_attributes_of_source(image: Dataset, frame: Frame) -> None:
     """What else the source's object says, but for its pixels, its own identity and private attributes."""
     header = pydicom.dcmread(frame.path, stop_before_pixels=True, force=True)
     image.SOPClassUID = header.SOPClassUID
-    image.ImageType = ["DERIVED", "SECONDARY", *values(header.get("ImageType"))[2:]]
+    examination = "PRIMARY" if header.SOPClassUID == PositronEmissionTomographyImageStorage else "SECONDARY"
+    image.ImageType = ["DERIVED", examination, *values(header.get("ImageType"))[2:]]
     for element in header:
         tag = element.tag
         is_pixel_group = tag.group == _PIXEL_GROUP and element.keyword not in _KEPT_OF_PIXEL_GROUP
@@ -117,6 +125,8 @@ def _add_attributes_of_class(image: Dataset, source: SourceMap, sop_class_uid: U
         image.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
         image.KVP = image.AcquisitionNumber = ""
         image.RescaleType = "HU"
+        if "PatientPosition" not in image:
+            image.PatientPosition = ""
     else:
         image.ImageType = ["DERIVED", "SECONDARY"]
         image.ConversionType = "WSD"
