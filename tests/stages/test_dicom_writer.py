@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, SegmentationStorage
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from clara_ops.contract.errors import BadInput
 from clara_ops.imaging.errors import GridMismatch, LabelError, MissingSource
@@ -18,6 +23,8 @@ from tests.dicomgen.phantom import assert_is_the_body
 from tests.dicomgen.results import TABLE, label_at, label_image, write_labels
 from tests.dicomgen.series import Array, Geometry, make_series, write_series
 from tests.dicomgen.stage import read_volume, run_writer
+
+KINDS = ("--structure-set", "--measurements", "--surfaces")
 
 
 @pytest.fixture
@@ -220,8 +227,10 @@ def test_made_again_results_are_the_same_byte_for_byte(case: Case, tmp_path: Pat
 
 
 def test_dates_come_from_the_manifest_else_from_the_study(case: Case, tmp_path: Path) -> None:
-    for found in case.write(label_image(case.image), manifest=manifest(tmp_path)):
-        assert (found.ContentDate, found.ContentTime) == ("20260301", "040506")
+    for found in case.write(label_image(case.image), *KINDS, manifest=manifest(tmp_path)):
+        assert (found.SeriesDate, found.SeriesTime) == ("20260301", "040506")
+        dates = {element.value for element in found.iterall() if element.VR == "DA" and element.value}
+        assert dates <= {"20260301", "20240229"}
         assert (found.StudyDate, found.StudyTime) == ("20240229", "101112")
     shutil.rmtree(tmp_path / "results")
     for found in case.objects():
@@ -327,7 +336,9 @@ def test_names_of_patients_survive(
     case = make_case(tmp_path, images)
     table = replace(TABLE, labels=tuple(replace(label, name=own_text) for label in TABLE.labels))
     write_labels(case.volume, tmp_path / "labels", label_image(case.image), table)
-    for found in case.objects():
+    objects = case.objects(*KINDS)
+    assert {found.Modality for found in objects} == {"SEG", "OT", "RTSTRUCT", "SR", "M3D"}
+    for found in objects:
         assert str(found.PatientName) == name
         assert found.ReferringPhysicianName == name
         if found.Modality == "SEG":
@@ -345,11 +356,12 @@ def test_patient_and_study_are_copied_and_private_attributes_are_not(tmp_path: P
         block.add_new(0x01, "LO", "hidden")
     case = make_case(tmp_path, images)
     shutil.copytree(case.volume.parent, tmp_path / "labels" / "grey")
-    objects = case.write(label_image(case.image))
-    assert {found.Modality for found in objects} == {"SEG", "OT", "CT"}
+    objects = case.write(label_image(case.image), *KINDS)
+    assert {found.Modality for found in objects} == {"SEG", "OT", "CT", "RTSTRUCT", "SR", "M3D"}
     for found in objects:
         for keyword in ("PatientAge", "PatientWeight", "StudyDescription", "IssuerOfPatientID", "PatientID", "StudyID"):
             assert found[keyword].value == images[0][keyword].value
         assert not [element.tag for element in found.iterall() if element.tag.is_private]
-        assert found.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+        plain = ImplicitVRLittleEndian if found.Modality == "RTSTRUCT" else ExplicitVRLittleEndian
+        assert found.file_meta.TransferSyntaxUID == plain
         assert found.filename and Path(found.filename).name == f"{found.SOPInstanceUID}.dcm"
