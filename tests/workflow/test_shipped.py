@@ -21,6 +21,7 @@ STAGES = {
     ("dicom-writer-only", "eb66f705-13ea-402c-8baa-143fb3fd9cd5"): ("dicom-writer",),
     ("recon-only", "613e3fce-0d96-495a-a760-f43e68deefd8"): ("recon",),
     ("recon-ai", "21dd9b92-f307-4e68-ba31-fe8b1449ceea"): ("recon", "ai-vnet"),
+    ("liver-seg", "fd3ee8bf-b9f3-4808-bd60-243f870ff9bd"): ("dicom-reader", "ai-livertumor", "dicom-writer"),
     ("ct-ai", "0fcdcdea-89c6-456f-b20a-bc7379c54ef2"): ("dicom-reader", "recon", "ai-vnet", "dicom-writer"),
 }
 KINDS = {
@@ -31,6 +32,7 @@ KINDS = {
     "dicom-writer-only": (("mhd",), "dicom"),
     "recon-only": (("npz",), "mhd"),
     "recon-ai": (("npz",), "mhd"),
+    "liver-seg": (("dicom",), "dicom"),
     "ct-ai": (("dicom", "npz"), "dicom"),
 }
 
