@@ -16,7 +16,7 @@ from clara_ops.imaging.report_fonts import FONT, add_fonts
 Rows = Sequence[tuple[str, str]]
 
 _MARGIN, _LINE, _NAME_WIDTH = 15.0, 6.0, 45.0
-_PICTURE_WIDTH, _PICTURE_HEIGHT = 110.0, 95.0
+_PICTURE_WIDTH, _PICTURE_HEIGHT = 110.0, 78.0
 _COLUMNS = (("Label", 74.0), ("Volume (ml)", 34.0), ("Long axis (mm)", 36.0), ("Diameter (mm)", 36.0))
 _GREY, _RED, _BLACK = (110, 110, 110), (180, 0, 0), (0, 0, 0)
 

@@ -28,8 +28,8 @@ from clara_ops.imaging.uids import derived_uid
 
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 """Detached Study Management, retired: what RT Referenced Study Sequence names for lack of a class of studies."""
-_ANATOMICAL_STRUCTURE = ("123037004", "T-D000A")
-"""Segmented Property Category of organs, as SNOMED CT and as SNOMED RT code."""
+_ANATOMICAL_STRUCTURE = ("91723000", "123037004", "T-D000A")
+"""Segmented Property Category of organs (PS3.16 CID 7150): SNOMED CT, its wider Body structure, SNOMED RT."""
 _CONTOUR_DATA = Tag("ContourData")
 
 

@@ -1,6 +1,7 @@
 """The RT Structure Set: contours that hold exactly the voxels of their label, on the slices that they name."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
+from clara_ops.contract.labels import Code
 from tests.dicomgen.case import STACKS, Case, make_case, points_of, sources_of
 from tests.dicomgen.multiframe import make_multiframe
-from tests.dicomgen.results import TABLE, label_at, label_image
+from tests.dicomgen.results import TABLE, label_at, label_image, write_labels
 from tests.dicomgen.series import Array, Geometry, make_series
 
 
@@ -108,6 +110,15 @@ def test_rois_say_what_they_are_and_who_made_them(tmp_path: Path) -> None:
     assert observations[1].AnatomicRegionSequence[0].CodeMeaning == "Left"
     assert observations[1].RTROIInterpretedType == "ORGAN"
     assert "AnatomicRegionSequence" not in observations[0]
+
+
+@pytest.mark.parametrize(("category", "interpreted"), [("91723000", "ORGAN"), ("85756007", "")])
+def test_anatomical_structures_are_organs_for_planning_systems(category: str, interpreted: str, tmp_path: Path) -> None:
+    case = make_case(tmp_path, make_series())
+    labels = tuple(replace(label, category=Code(category, "SCT", "x")) for label in TABLE.labels)
+    write_labels(case.volume, tmp_path / "labels", label_image(case.image), replace(TABLE, labels=labels))
+    structures, _ = case.objects("--no-overlay", "--structure-set")
+    assert {found.RTROIInterpretedType for found in structures.RTROIObservationsSequence} == {interpreted}
 
 
 def test_every_image_of_the_source_is_referenced(tmp_path: Path) -> None:
