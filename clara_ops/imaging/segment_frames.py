@@ -5,8 +5,7 @@ made as bytes, because as pydicom objects they take longer than everything else 
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,14 +13,13 @@ import numpy.typing as npt
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import correct_ambiguous_vr, write_dataset
+from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.tag import Tag
 
+from clara_ops.imaging.quick_items import encode_item
 from clara_ops.imaging.rle import encode_frame
 
 _PER_FRAME_FUNCTIONAL_GROUPS = Tag("PerFrameFunctionalGroupsSequence")
-_ITEM = struct.pack("<HH", 0xFFFE, 0xE000)
 _OPAQUE = np.uint8(255)
 _FRAMES_OF_WHOLE_BYTES = 8
 """So many frames of bits fill whole bytes, whatever their size."""
@@ -45,16 +43,19 @@ def occupied(labels: Labels, values: Sequence[int]) -> npt.NDArray[np.bool_]:
 def packed_bits(labels: Labels, values: Sequence[int], frames: Sequence[SegmentFrame]) -> bytes:
     """Pixel Data of BINARY: one bit a voxel, frame after frame without a gap (DICOM PS3.3 section C.8.20.2.1)."""
     packed = bytearray()
-    masks = _masks(labels, values, frames)
-    for _ in range(0, len(frames), _FRAMES_OF_WHOLE_BYTES):
-        packed += np.packbits(list(islice(masks, _FRAMES_OF_WHOLE_BYTES)), bitorder="little").data
+    masks = np.empty((_FRAMES_OF_WHOLE_BYTES, *labels.shape[1:]), bool)
+    for first in range(0, len(frames), _FRAMES_OF_WHOLE_BYTES):
+        some = frames[first : first + _FRAMES_OF_WHOLE_BYTES]
+        for mask, frame in zip(masks, some, strict=False):
+            np.equal(labels[frame.plane], values[frame.segment - 1], out=mask)
+        packed += np.packbits(masks[: len(some)], bitorder="little").data
     packed += b"\0" * (len(packed) % 2)
     return bytes(packed)
 
 
 def encoded_occupancy(labels: Labels, values: Sequence[int], frames: Sequence[SegmentFrame]) -> bytes:
     """Pixel Data of FRACTIONAL: 255 or 0, RLE Lossless."""
-    return encapsulate([encode_frame(mask * _OPAQUE) for mask in _masks(labels, values, frames)])
+    return encapsulate([encode_frame((labels[plane] == values[segment - 1]) * _OPAQUE) for plane, segment in frames])
 
 
 def encoded_segment_numbers(
@@ -64,11 +65,6 @@ def encoded_segment_numbers(
     numbers = np.zeros(max(values) + 1, dtype)
     numbers[values] = np.arange(1, len(values) + 1)
     return encapsulate([encode_frame(numbers[labels[plane]]) for plane in planes])
-
-
-def _masks(labels: Labels, values: Sequence[int], frames: Iterable[SegmentFrame]) -> Iterator[npt.NDArray[np.bool_]]:
-    for frame in frames:
-        yield labels[frame.plane] == values[frame.segment - 1]
 
 
 def set_functional_groups(segmentation: Dataset, planes: Sequence[int], frames: Iterable[SegmentFrame]) -> None:
@@ -83,13 +79,9 @@ def set_functional_groups(segmentation: Dataset, planes: Sequence[int], frames: 
     """
     items = dict(zip(planes, segmentation.PerFrameFunctionalGroupsSequence, strict=True))
     groups = {plane: _PlaneGroups(item) for plane, item in items.items()}
-    segments: dict[int, bytes] = {}
     encoded = bytearray()
     for plane, segment in frames:
-        if segment not in segments:
-            segments[segment] = _segment_identification(segment)
-        item = groups[plane].of_segment(segment) + segments[segment]
-        encoded += _ITEM + struct.pack("<L", len(item)) + item
+        encoded += groups[plane].of_segment(segment)
     correct_ambiguous_vr(segmentation, True)
     segmentation[_PER_FRAME_FUNCTIONAL_GROUPS] = RawDataElement(
         _PER_FRAME_FUNCTIONAL_GROUPS, "SQ", len(encoded), bytes(encoded), 0, False, True
@@ -98,35 +90,15 @@ def set_functional_groups(segmentation: Dataset, planes: Sequence[int], frames: 
 
 
 class _PlaneGroups:
-    """The functional groups of one plane, encoded around the two Dimension Index Values that change by segment."""
+    """The functional groups of one plane as an item, in which only two numbers change by segment."""
 
     def __init__(self, item: Dataset) -> None:
-        before, content, after = (
-            _encoded(item, keyword)
-            for keyword in ("DerivationImageSequence", "FrameContentSequence", "PlanePositionSequence")
-        )
-        _, self._position = item.FrameContentSequence[0].DimensionIndexValues
-        self._before = before + content[:-8]
-        self._after = after
+        """Take the item of segment 1, which ends with Referenced Segment Number."""
+        self._encoded = bytearray(encode_item(item))
+        content = encode_item(item.FrameContentSequence[0])
+        self._dimension_index_values = self._encoded.index(content) + len(content) - 8
 
     def of_segment(self, segment: int) -> bytes:
-        return self._before + struct.pack("<LL", segment, self._position) + self._after
-
-
-def _segment_identification(segment: int) -> bytes:
-    identification, item = Dataset(), Dataset()
-    item.ReferencedSegmentNumber = segment
-    identification.SegmentIdentificationSequence = [item]
-    return _encoded(identification, "SegmentIdentificationSequence")
-
-
-def _encoded(item: Dataset, keyword: str) -> bytes:
-    """One element in explicit VR little endian; nothing where there is none."""
-    if keyword not in item:
-        return b""
-    only = Dataset()
-    only[keyword] = item[keyword]
-    buffer = DicomBytesIO()
-    buffer.is_implicit_VR, buffer.is_little_endian = False, True
-    write_dataset(buffer, only)
-    return buffer.getvalue()
+        struct.pack_into("<L", self._encoded, self._dimension_index_values, segment)
+        struct.pack_into("<H", self._encoded, len(self._encoded) - 2, segment)
+        return bytes(self._encoded)

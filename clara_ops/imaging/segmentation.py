@@ -206,7 +206,7 @@ def _reference_source(segmentation: Dataset, planes: Mapping[str, SourceSlice]) 
     instances = {piece.sop_instance_uid: piece for piece in planes.values()}
     whole = [reference(piece, frame=None) for piece in instances.values()]
     segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence = whole
-    segmentation.SourceImageSequence = [reference(piece, frame=None) for piece in instances.values()]
+    segmentation.SourceImageSequence = whole
     for item in _frame_references(segmentation):
         piece = planes[str(item.ReferencedSOPInstanceUID)]
         item.update(reference(piece, frame=piece.frame))
