@@ -125,5 +125,34 @@ def validate(
         raise typer.Exit(FAILED)
 
 
+@app.command("import")
+def import_workflow(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A Clara pipeline definition (YAML), or a MONAI clinical workflow (JSON)."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FOLDER", help="Where to write it; dags/workflows if not given.")
+    ] = None,
+    workflow_id: Annotated[
+        str | None, typer.Option("--id", metavar="UUID", help="The workflow's ID; a new one if not given.")
+    ] = None,
+    root: Root = None,
+    json: Json = False,
+) -> None:
+    """Turn a workflow of Clara Deploy 0.4-0.8 or MONAI Deploy into ours, and say what has no counterpart.
+
+    Example: clara-wf import liver-pipeline.yaml --output dags/workflows
+    """
+    from clara_ops.cli.import_workflow import import_workflow as import_file
+    from clara_ops.cli.report import print_imported, print_json
+
+    imported = import_file(file, output, workflow_id, root)
+    if json:
+        print_json(imported)
+    else:
+        print_imported(imported, Console())
+
+
 if __name__ == "__main__":
     main()

@@ -19,6 +19,14 @@ class UnknownWorkflow(CommandError):
     """No workflow has this id or name."""
 
 
+class UnknownDefinition(CommandError):
+    """A file is no workflow of a platform that can be imported from."""
+
+
+class FileTaken(CommandError):
+    """A file that would be written is there already."""
+
+
 class InputMissing(CommandError):
     """There is nothing to run the workflow on."""
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clara_ops.cli.create_stage import CreatedStage
+from clara_ops.cli.import_workflow import ImportedWorkflow
 from clara_ops.cli.local_run import WorkflowOutcome
 from clara_ops.cli.stage_run import StageState
 from clara_ops.cli.validate import Validation
@@ -47,6 +48,20 @@ def print_validation(found: Validation, console: Console) -> None:
             console.print(text, markup=False, highlight=False, soft_wrap=True)
     counts = f"{_count(len(found.files), 'file')}, {_count(len(found.workflows), 'sound workflow')}"
     console.print(f"{counts}, {_count(len(found.problems), 'error')}", highlight=False, soft_wrap=True)
+
+
+def print_imported(imported: ImportedWorkflow, console: Console) -> None:
+    """The file that was written, what got lost, and what a user does next."""
+    file = _short(imported.file)
+    stages = ", ".join(imported.stages)
+    console.print(f"{file}: workflow {imported.name} ({imported.id}), stages {stages}", highlight=False, soft_wrap=True)
+    if imported.notes:
+        console.print("\nwhat has no counterpart here, or another one:", highlight=False)
+        for note in imported.notes:
+            console.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
+    if imported.new_stages:
+        words = "look at the images, and at their securityContext: pods run as user 1000 with a read-only root"
+        console.print(f"\nnext: {words}; then clara-wf validate {file}", highlight=False, soft_wrap=True)
 
 
 def print_outcome(outcome: WorkflowOutcome, console: Console) -> None:

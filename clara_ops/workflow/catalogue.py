@@ -147,6 +147,10 @@ class CatalogueEntry(FileModel):
     image_pull_secrets: tuple[ObjectName, ...] = ()
     priority_class: StrictBool = True
 
+    def inside(self, name: str) -> str:
+        """A folder of that name in `appDir`."""
+        return str(PurePosixPath(self.app_dir) / name)
+
 
 Catalogue = Mapping[str, CatalogueEntry]
 
@@ -238,8 +242,8 @@ def _entry_problems(name: str, entry: CatalogueEntry, source: YamlSource) -> lis
             source.problem(("stageName",), f"stageName {entry.stage_name!r} has to be the entry's name, {name!r}")
         )
     folders = {
-        "inputs": f"{entry.app_dir}/{entry.inputs}",
-        "outputs": f"{entry.app_dir}/{entry.outputs}",
+        "inputs": entry.inside(entry.inputs),
+        "outputs": entry.inside(entry.outputs),
         "lockDir": entry.lock_dir,
         "logName": str(PurePosixPath(entry.log_name).parent),
     }

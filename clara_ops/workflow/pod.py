@@ -174,18 +174,18 @@ def _environment(workflow: Workflow, stage: Stage, payload: str, values: Values)
 
 
 def _mounts(workflow: Workflow, stage: Stage, payload: str) -> list[dict[str, Any]]:
-    app, inputs = stage.entry.app_dir, _input_folder(stage)
+    entry, inputs = stage.entry, _input_folder(stage)
     folders = {inputs: stage.inputs[0].folder}
     if len(stage.inputs) > 1:
         folders = {f"{inputs}/{source.producer or 'dicom'}": source.folder for source in stage.inputs}
     mounts = [_mount(place, payload, folder, read_only=True) for place, folder in folders.items()]
     mounts += [
         _mount(_output_folder(stage), payload, stage.output),
-        _mount(f"{app}/dicom", payload, workflow.input, read_only=True),
-        _mount(stage.entry.lock_dir, payload, LOCKS),
+        _mount(entry.inside("dicom"), payload, workflow.input, read_only=True),
+        _mount(entry.lock_dir, payload, LOCKS),
         _mount(_log_folder(stage), payload, LOGS),
-        _mount(f"{app}/publish", payload, f"{PUBLISH}/{stage.name}"),
-        _mount(f"{app}/{MANIFEST}", payload, MANIFEST, read_only=True),
+        _mount(entry.inside("publish"), payload, f"{PUBLISH}/{stage.name}"),
+        _mount(entry.inside(MANIFEST), payload, MANIFEST, read_only=True),
         {"name": "tmp", "mountPath": "/tmp"},
     ]
     if _has_shared_memory(stage.resources):
@@ -214,11 +214,11 @@ def _has_shared_memory(resources: Resources) -> bool:
 
 
 def _input_folder(stage: Stage) -> str:
-    return str(_MAP_FOLDER / "input") if stage.entry.map else f"{stage.entry.app_dir}/{stage.entry.inputs}"
+    return str(_MAP_FOLDER / "input") if stage.entry.map else stage.entry.inside(stage.entry.inputs)
 
 
 def _output_folder(stage: Stage) -> str:
-    return str(_MAP_FOLDER / "output") if stage.entry.map else f"{stage.entry.app_dir}/{stage.entry.outputs}"
+    return str(_MAP_FOLDER / "output") if stage.entry.map else stage.entry.inside(stage.entry.outputs)
 
 
 def _log_folder(stage: Stage) -> str:

@@ -1,0 +1,107 @@
+"""What an import gives: a workflow in the extended form, the catalogue entries of its images, and what got lost."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from clara_ops.contract import environment
+from clara_ops.workflow.errors import Problem
+from clara_ops.workflow.yaml_source import KeyPath, YamlSource
+
+Json = dict[str, Any]
+
+STAGE_SECONDS = 600
+OWN_VARIABLES = frozenset(value for name, value in vars(environment).items() if name.isupper())
+_NOT_IN_A_LABEL = re.compile(r"[^a-z0-9]+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A workflow out of another platform's file.
+
+    Attributes:
+        workflow: in the extended form, without `id`.
+        stages: catalogue entries, by stage.
+        notes: what has no counterpart here, or a different one, each with its place in the source.
+    """
+
+    workflow: Json
+    stages: Mapping[str, Json]
+    notes: tuple[Problem, ...]
+
+
+@dataclass
+class Notes:
+    """Collects what has no counterpart, with its places."""
+
+    source: YamlSource
+    found: list[Problem] = field(default_factory=list)
+
+    def add(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
+        """Something that is not as it was."""
+        self.found.append(self.source.problem(path, message, at_key=at_key))
+
+    def in_order(self) -> tuple[Problem, ...]:
+        """All of it once, in the order of the lines."""
+        return tuple(sorted(set(self.found)))
+
+    def unused(self, path: KeyPath, data: Mapping[str, Any], known: Iterable[str]) -> None:
+        """Keys that are not read at all."""
+        for key in sorted(set(data) - set(known)):
+            self.add((*path, key), f"{key}: has no counterpart here", at_key=True)
+
+
+def label(name: str, otherwise: str) -> str:
+    """A name as Kubernetes takes it."""
+    return _NOT_IN_A_LABEL.sub("-", name.lower()).strip("-")[:63].rstrip("-") or otherwise
+
+
+def labels(names: Iterable[str], taken: Iterable[str]) -> list[str]:
+    """Names as Kubernetes takes them, all different, and different from those that are taken."""
+    used = set(taken)
+    made = []
+    for name in names:
+        first = candidate = label(name, "stage")
+        number = 2
+        while candidate in used:
+            candidate = f"{first[:58]}-{number}"
+            number += 1
+        used.add(candidate)
+        made.append(candidate)
+    return made
+
+
+def entry(stage: str, image: str, tag: str, app_dir: str = "/app", seconds: int = STAGE_SECONDS) -> Json:
+    """A catalogue entry for a container that knows nothing of us."""
+    logs = PurePosixPath("/app/logs") if app_dir == "/" else PurePosixPath(app_dir) / "logs"
+    return {
+        "image": {"repository": image, "tag": tag},
+        "stageName": stage,
+        "appDir": app_dir,
+        "logName": str(logs / f"{stage}.log"),
+        "lockName": f"{stage}.lock",
+        "timeout": str(seconds),
+        "driver": False,
+    }
+
+
+def split_image(reference: str) -> tuple[str, str]:
+    """Repository and tag of an image; `latest` where it names none."""
+    repository, colon, tag = reference.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag and repository else (reference, "latest")
+
+
+def variables(given: Mapping[str, Any], path: KeyPath, notes: Notes) -> dict[str, str]:
+    """Environment variables as text; those that the platform sets itself are left to it."""
+    kept = {}
+    for name, value in given.items():
+        if name in OWN_VARIABLES:
+            notes.add((*path, name), f"{name}: the platform sets it itself", at_key=True)
+        elif _VARIABLE.fullmatch(name) is None or isinstance(value, (dict, list)):
+            notes.add((*path, name), f"{name}: is no environment variable of plain text", at_key=True)
+        else:
+            kept[name] = "" if value is None else str(value)
+    return kept
