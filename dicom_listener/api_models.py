@@ -61,7 +61,14 @@ class FoldersAnswer(Answer):
 class StateRequest(Request):
     """What a task of the DAG says of its run."""
 
-    state: Literal[RunState.RUNNING, RunState.DONE, RunState.FAILED, RunState.NOT_APPLICABLE]
+    state: Literal[
+        RunState.RUNNING,
+        RunState.IN_REVIEW,
+        RunState.DONE,
+        RunState.FAILED,
+        RunState.REJECTED,
+        RunState.NOT_APPLICABLE,
+    ]
     reason: str = ""
 
 

@@ -10,13 +10,13 @@ from dicom_listener.airflow_client import AirflowClient, DagRun
 from dicom_listener.backoff import retry_delay
 from dicom_listener.errors import AirflowError
 from dicom_listener.journal import Journal
-from dicom_listener.journal.runs import Run, move_run, runs_in, settle_delivered
+from dicom_listener.journal.runs import ACTIVE, Run, move_run, runs_in, settle_delivered
 
 log = logging.getLogger(__name__)
 
 _SHORTEST, _LONGEST = 1.0, 30.0
 _AGE_SHARE = 0.05
-_ACTIVE = partial(runs_in, states=(RunState.TRIGGERED, RunState.RUNNING))
+_ACTIVE = partial(runs_in, states=ACTIVE)
 
 
 class Follower:
@@ -55,7 +55,7 @@ class Follower:
     def _ask(self, run: Run) -> None:
         found = self._airflow.dag_run(run.dag_id or "", run.run_id)
         state, reason = _judge(found)
-        if state is None:
+        if state is None or (state is RunState.RUNNING and run.state != RunState.TRIGGERED):
             return
         now = time.time()
         if state is RunState.DONE:

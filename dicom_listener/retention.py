@@ -26,7 +26,7 @@ from dicom_listener.live_config import LiveConfig
 
 log = logging.getLogger(__name__)
 
-_WELL = (RunState.DONE, RunState.DELIVERED, RunState.NOT_APPLICABLE, RunState.SUPERSEDED)
+_WELL = (RunState.DONE, RunState.DELIVERED, RunState.REJECTED, RunState.NOT_APPLICABLE, RunState.SUPERSEDED)
 _INTERVAL = 60.0
 _BATCH = 50
 _FILES = 2000

@@ -13,14 +13,16 @@ class SeriesState(StrEnum):
 
 
 class RunState(StrEnum):
-    """One run of one workflow on one group."""
+    """One run of one workflow on one group; `in-review` waits for a person, who may end it as `rejected`."""
 
     PENDING = "pending"
     TRIGGERED = "triggered"
     RUNNING = "running"
+    IN_REVIEW = "in-review"
     DONE = "done"
     DELIVERED = "delivered"
     FAILED = "failed"
+    REJECTED = "rejected"
     NOT_APPLICABLE = "not-applicable"
     SUPERSEDED = "superseded"
 

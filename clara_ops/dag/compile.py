@@ -7,11 +7,12 @@ from typing import Any
 from airflow.sdk import DAG, BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule, TriggerRule
 
 from clara_ops.contract.payload import PUBLISH
-from clara_ops.dag.deliver import DeliverOperator
+from clara_ops.dag.deliver import REVIEW, DeliverOperator
 from clara_ops.dag.errors import ImageUnavailable, PodConfigurationError, PodLost
 from clara_ops.dag.form import trigger_form
 from clara_ops.dag.prepare import PrepareOperator
 from clara_ops.dag.publish import PublishOperator
+from clara_ops.dag.review import ReviewOperator
 from clara_ops.dag.stage_operator import StageOperator
 from clara_ops.workflow.catalogue import Catalogue
 from clara_ops.workflow.loading import load_workflows
@@ -79,22 +80,33 @@ def compile_workflow(workflow: Workflow) -> DAG:
     for stage in workflow.stages:
         task = tasks[stage.name] = _stage_task(workflow, stage, dag)
         task.set_upstream([tasks[name] for name in stage.after] or [prepare])
-    last = [tasks[stage.name] for stage in workflow.results]
-    deliver = DeliverOperator(
-        task_id="deliver",
-        folders=tuple(stage.output for stage in workflow.results),
-        destinations=workflow.destinations,
-        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
-        **services,
-    )
+    last: list[BaseOperator] = [tasks[stage.name] for stage in workflow.results]
     publish = PublishOperator(
         task_id="publish",
         stages=tuple(tasks),
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
         dag=dag,
     )
-    deliver.set_upstream(last)
     publish.set_upstream(last)
+    if workflow.review is not None:
+        review = ReviewOperator(
+            task_id=REVIEW,
+            workflow=workflow,
+            review=workflow.review,
+            trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+            **services,
+        )
+        review.set_upstream(last)
+        last = [review]
+    deliver = DeliverOperator(
+        task_id="deliver",
+        folders=tuple(stage.output for stage in workflow.results),
+        destinations=workflow.destinations,
+        reviewed=workflow.review is not None,
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+        **services,
+    )
+    deliver.set_upstream(last)
     return dag
 
 

@@ -7,12 +7,14 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from clara_ops.contract.states import DeliveryState
+from clara_ops.contract.states import DeliveryState, RunState
 from clara_ops.dag.delivery_trigger import DeliveryTrigger
-from clara_ops.dag.errors import DeliveryFailed, ServiceRefused
+from clara_ops.dag.errors import DeliveryFailed, NotReviewed, ServiceRefused
 from clara_ops.dag.listener import Delivery, Listener
 from clara_ops.dag.prepare import payload_of
 
+REVIEW = "review"
+"""Task of the person's decision."""
 _PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 
@@ -20,14 +22,25 @@ _POLL_SECONDS = 0.1
 class DeliverOperator(BaseOperator):
     """Asks the listener to send the folders, waits a few seconds in place, and for anything longer in the triggerer."""
 
-    def __init__(self, *, folders: tuple[str, ...], destinations: tuple[str, ...], **kwargs: Any) -> None:
+    def __init__(
+        self, *, folders: tuple[str, ...], destinations: tuple[str, ...], reviewed: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.folders = folders
         self.destinations = destinations
+        self.reviewed = reviewed
 
     def execute(self, context: Context) -> None:
-        """Raises DeliveryFailed with the reason, AirflowSkipException where there is nothing to send or nowhere to."""
+        """Raises by the end that it comes to.
+
+        Raises:
+            DeliveryFailed: with the reason.
+            NotReviewed: somebody set the review to success without an answer.
+            AirflowSkipException: there is nothing to send or nowhere to, or a person rejected it.
+        """
         run_id, listener = payload_of(context), Listener.connect()
+        if self.reviewed:
+            self._heed_review(context, run_id, listener)
         try:
             deliveries = [
                 listener.deliver(run_id, folder, destination)
@@ -46,6 +59,16 @@ class DeliverOperator(BaseOperator):
             self.log.info("still sending; waiting for it in the triggerer")
             self.defer(trigger=DeliveryTrigger([delivery.id for delivery in deliveries]), method_name="resume")
         self._conclude(deliveries)
+
+    def _heed_review(self, context: Context, run_id: str, listener: Listener) -> None:
+        """The listener learns what the person decided, from here since this task may be tried again."""
+        decision = context["ti"].xcom_pull(task_ids=REVIEW)
+        if decision is None:
+            raise NotReviewed(f"task {REVIEW!r} has no answer; clear it to ask again")
+        if not decision["approved"]:
+            listener.report(run_id, RunState.REJECTED, decision["words"])
+            raise AirflowSkipException(f"not delivered: {decision['words']}")
+        listener.report(run_id, RunState.RUNNING, decision["words"])
 
     def resume(self, context: Context, event: Sequence[str]) -> None:  # noqa: ARG002 - Airflow's signature
         """All deliveries are over: say how. `event` holds their ids."""

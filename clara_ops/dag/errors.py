@@ -43,6 +43,10 @@ class ParametersRefused(AirflowFailException):
     """A parameter that the workflow does not have, or a value that it does not take: trying again cannot help."""
 
 
+class NotReviewed(AirflowFailException):
+    """A review has no answer: its time limit is over and the run then fails, or somebody went around it."""
+
+
 class DeliveryFailed(AirflowFailException):
     """The result could not be delivered, and the listener has given up."""
 

@@ -13,7 +13,8 @@ from clara_ops.laptop.servers import Laptop, Say
 TRIGGER_SECONDS = 60
 RUN_SECONDS = 900
 POLL_SECONDS = 0.2
-ENDED = frozenset({RunState.DONE, RunState.DELIVERED, RunState.FAILED, RunState.NOT_APPLICABLE, RunState.SUPERSEDED})
+OPEN = frozenset({RunState.PENDING, RunState.TRIGGERED, RunState.RUNNING, RunState.IN_REVIEW})
+ENDED = frozenset(RunState) - OPEN
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from clara_ops.workflow.catalogue import Resources
-from clara_ops.workflow.fields import Environment, Rule
+from clara_ops.workflow.fields import Environment, Rule, Seconds
 from clara_ops.workflow.parameters import Parameters
 from clara_ops.workflow.placement import Placement
 from clara_ops.workflow.schema import FileModel
@@ -84,6 +84,20 @@ class Kinds(FileModel):
         return self.input if isinstance(self.input, tuple) else (self.input,)
 
 
+class Review(FileModel):
+    """A person approves or rejects the results before they are delivered, in Airflow, and may say why.
+
+    Attributes:
+        time_limit: seconds that the run waits for an answer.
+        on_timeout: what happens without one: results are delivered, are not, or the run fails.
+        question: what the person is asked, above the findings.
+    """
+
+    time_limit: Seconds = 86400
+    on_timeout: Literal["approve", "reject", "fail"] = "reject"
+    question: StrictStr = "May these results be delivered?"
+
+
 class WorkflowSpec(FileModel):
     """One workflow.
 
@@ -97,6 +111,7 @@ class WorkflowSpec(FileModel):
         parameters: what a person may set for one run, by name; every stage gets each of them as
             `CLARA_PARAMETER_<NAME>`, and may refer to it in `args` and `env`.
         kind: of what kind input and output are.
+        review: a person decides whether the results are delivered; without it they are.
         priority: order in queues and on nodes.
         destinations: names of DICOM destinations; the one of the AE title's mapping when not given.
         sample: folder with sample input, relative to this file.
@@ -110,6 +125,7 @@ class WorkflowSpec(FileModel):
     accepts: Accepts = Accepts()
     parameters: Parameters
     kind: Kinds = Kinds()
+    review: Review | None = None
     priority: Priority = "normal"
     destinations: tuple[StrictStr, ...] = ()
     sample: StrictStr | None = None

@@ -24,7 +24,7 @@ from clara_ops.workflow.yaml_source import KeyPath, YamlSource
 
 P = ParamSpec("P")
 
-TASKS_OF_THE_PRODUCT = frozenset({"prepare", "publish", "deliver"})
+TASKS_OF_THE_PRODUCT = frozenset({"prepare", "publish", "review", "deliver"})
 _OWN_FOLDERS = frozenset({RECEIVED, LOCKS, LOGS, PUBLISH})
 _OWN_VARIABLES = frozenset(
     value for name, value in vars(environment).items() if name.isupper() and isinstance(value, str)
@@ -93,6 +93,7 @@ class _Resolver:
             accepts=accepts_rule(spec.accepts),
             parameters=spec.parameters,
             kind=spec.kind,
+            review=spec.review,
             priority=spec.priority,
             destinations=spec.destinations,
             sample=spec.sample,

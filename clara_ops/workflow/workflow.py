@@ -6,7 +6,7 @@ from typing import Any
 
 from clara_ops.workflow.catalogue import CatalogueEntry, Resources
 from clara_ops.workflow.fields import SecretKey
-from clara_ops.workflow.model import Kinds, Priority
+from clara_ops.workflow.model import Kinds, Priority, Review
 from clara_ops.workflow.parameters import Parameter
 from clara_ops.workflow.placement import Placement
 
@@ -56,6 +56,7 @@ class Workflow:
         input: folder of the payload with what was received.
         accepts: rule over the facts of the input, see `clara_ops.contract.evaluator`; None takes everything.
         parameters: what a person may set for one run, by name.
+        review: what a person is asked before delivery; None where nobody is.
         destinations: names of DICOM destinations; empty for the one of the AE title's mapping.
         sample: folder with sample input, relative to the file.
         file: where it is written; `line` and `column` of its beginning.
@@ -69,6 +70,7 @@ class Workflow:
     accepts: Mapping[str, Any] | None
     parameters: Mapping[str, Parameter]
     kind: Kinds
+    review: Review | None
     priority: Priority
     destinations: tuple[str, ...]
     sample: str | None

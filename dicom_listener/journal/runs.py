@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from clara_ops.contract.states import DeliveryState, RunState
 
-FINAL = (RunState.DONE, RunState.DELIVERED, RunState.FAILED, RunState.NOT_APPLICABLE, RunState.SUPERSEDED)
+FINAL = (
+    RunState.DONE,
+    RunState.DELIVERED,
+    RunState.FAILED,
+    RunState.REJECTED,
+    RunState.NOT_APPLICABLE,
+    RunState.SUPERSEDED,
+)
+ACTIVE = (RunState.TRIGGERED, RunState.RUNNING, RunState.IN_REVIEW)
+"""States of a run that Airflow works on."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,7 @@ def mark_triggered(database: sqlite3.Connection, run: Run, dag_id: str, reason: 
     )
     database.execute(
         "UPDATE runs SET state = ?, reason = ?, updated = ?, finished = ? WHERE workflow = ? AND ae_title = ? "
-        "AND group_value = ? AND generation < ? AND state IN (?, ?, ?)",
+        f"AND group_value = ? AND generation < ? AND state IN ({', '.join('?' * (1 + len(ACTIVE)))})",
         (
             RunState.SUPERSEDED,
             f"by {run.run_id}",
@@ -124,8 +133,7 @@ def mark_triggered(database: sqlite3.Connection, run: Run, dag_id: str, reason: 
             run.group_value,
             run.generation,
             RunState.PENDING,
-            RunState.TRIGGERED,
-            RunState.RUNNING,
+            *ACTIVE,
         ),
     )
 

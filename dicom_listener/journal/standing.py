@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from clara_ops.contract.states import DeliveryState, RunState, SeriesState
 from dicom_listener.journal.pauses import find_pause
+from dicom_listener.journal.runs import ACTIVE
 
 _OPEN_GROUPS = (SeriesState.RECEIVING, SeriesState.HELD)
-_OPEN_RUNS = (RunState.PENDING, RunState.TRIGGERED, RunState.RUNNING)
+_OPEN_RUNS = (RunState.PENDING, *ACTIVE)
 
 
 @dataclass(frozen=True)

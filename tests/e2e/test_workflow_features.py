@@ -1,4 +1,4 @@
-"""Parameters in a real Airflow: what a person asks for in the trigger dialog, or over REST, and what becomes of it."""
+"""Parameters and reviews in a real Airflow: what a person says there, and what becomes of it."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 
 from clara_ops.contract.states import RunState
 from clara_ops.laptop.demo import Series, wait_for_dag
-from clara_ops.laptop.follow import FollowedRun, follow
-from clara_ops.laptop.pacs_client import send_series
+from clara_ops.laptop.follow import FollowedRun, follow, runs_of
+from clara_ops.laptop.pacs_client import find_series, send_series
 from clara_ops.laptop.programs import SCANNER_AE
 from clara_ops.laptop.servers import Laptop, running
 from clara_ops.laptop.state import Home
@@ -123,3 +123,50 @@ def test_parameters_from_the_dialog_to_the_stage(
     page.goto(f"{laptop.run.airflow}/dags/with-parameters/runs/{by_hand[0]['dag_run_id']}/tasks/prepare")
     expect(page.get_by_text(f"started as run {run.run_id}").first).to_be_visible(timeout=30_000)
     picture(page, "started-as-run")
+
+
+def in_review(laptop: Laptop, series: Series) -> str:
+    """The id of the series' run, once it waits for a person."""
+
+    def waiting() -> list[str]:
+        return [run["run_id"] for run in runs_of(laptop, series.series_uid) if run["state"] == RunState.IN_REVIEW]
+
+    laptop.supervisor.wait_until(lambda: bool(waiting()), "a run in review", 90)
+    return waiting()[0]
+
+
+def test_what_a_person_rejects_is_not_delivered_and_what_one_approves_is(
+    laptop: Laptop, page: Page, api: httpx.Client, new_series: Callable[..., Series]
+) -> None:
+    rejected, approved = new_series("rejected", slices=2), new_series("approved", slices=2)
+    started = [send(laptop, series, "REVIEW") for series in (rejected, approved)]
+    first, second = [in_review(laptop, series) for series in (rejected, approved)]
+    tasks = {task["task_id"]: task["state"] for task in laptop.airflow.task_instances("with-review", first)}
+    assert (tasks["review"], tasks["deliver"]) == ("awaiting_input", None)
+
+    page.goto(f"{laptop.run.airflow}/dags/with-review/runs/{first}/tasks/review/required_actions")
+    expect(page.get_by_text("Is the liver right?")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("1432.5")).to_be_visible()
+    page.locator('[name="element_comment"]').fill("not the liver")
+    picture(page, "review")
+    page.get_by_role("button", name="Reject").click()
+    run = the_run(laptop, rejected, started[0])
+    assert (run.state, run.reason) == (RunState.REJECTED, "rejected by admin: not the liver")
+    assert find_series(laptop.pacs, SCANNER_AE, rejected.study_uid) == []
+    steps = {step.name: step.state for step in run.steps}
+    assert (steps["review"], steps["deliver"]) == ("success", "skipped")
+
+    address = f"/api/v2/dags/with-review/dagRuns/{second}/taskInstances/review/-1/hitlDetails"
+    answer = {"chosen_options": ["Approve"], "params_input": {"comment": ""}}
+    api.patch(address, json=answer).raise_for_status()
+    assert the_run(laptop, approved, started[1]).state is RunState.DELIVERED
+    assert len(find_series(laptop.pacs, SCANNER_AE, approved.study_uid)) == 1
+
+
+def test_a_review_that_nobody_answers_fails_the_run_with_the_reason(
+    laptop: Laptop, new_series: Callable[..., Series]
+) -> None:
+    series = new_series("impatient", slices=2)
+    run = the_run(laptop, series, send(laptop, series, "IMPATIENT"))
+    assert (run.state, run.reason) == (RunState.FAILED, "nobody reviewed it within 2 s")
+    assert find_series(laptop.pacs, SCANNER_AE, series.study_uid) == []

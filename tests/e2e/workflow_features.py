@@ -17,6 +17,16 @@ given = {name: value for name, value in os.environ.items() if name.startswith(("
 facts = {"words": json.dumps(sys.argv[1:]), **given}
 Path("/app/output/result.json").write_text(json.dumps({"version": 1, "facts": facts}))
 """
+STAMP = """
+import json
+from pathlib import Path
+import pydicom
+image = pydicom.dcmread(next(Path("/app/input").rglob("*.dcm")))
+image.SeriesInstanceUID = pydicom.uid.generate_uid()
+image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+image.save_as("/app/output/stamped.dcm")
+Path("/app/output/result.json").write_text(json.dumps({"version": 1, "facts": {"liver_ml": 1432.5}}))
+"""
 ENTRIES = {
     "tell": {
         "image": {"repository": "clara-stages"},
@@ -26,7 +36,16 @@ ENTRIES = {
         "timeout": "60",
         "command": ["python", "-c", TELL],
         "driver": False,
-    }
+    },
+    "stamp": {
+        "image": {"repository": "clara-stages"},
+        "stageName": "stamp",
+        "logName": "/app/logs/stamp.log",
+        "lockName": "stamp.lock",
+        "timeout": "60",
+        "command": ["python", "-c", STAMP],
+        "driver": False,
+    },
 }
 PARAMETERS = """\
 id: 11111111-0000-4000-8000-000000000001
@@ -40,7 +59,19 @@ parameters:
 stages:
   - {stage: tell, args: ["--threshold=${threshold}", "--model", "${model}", "--note=${note}"], env: {NOTE: "<${note}>"}}
 """
-WORKFLOWS = {"PARAMETERS": PARAMETERS}
+REVIEW = """\
+id: 11111111-0000-4000-8000-000000000002
+name: with-review
+review: {timeLimit: 600, onTimeout: approve, question: "Is the liver right?"}
+stages: [{stage: stamp}]
+"""
+IMPATIENT = """\
+id: 11111111-0000-4000-8000-000000000003
+name: impatient
+review: {timeLimit: 2, onTimeout: fail}
+stages: [{stage: stamp}]
+"""
+WORKFLOWS = {"PARAMETERS": PARAMETERS, "REVIEW": REVIEW, "IMPATIENT": IMPATIENT}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The outbox against an Airflow that is down, paused, ambiguous, forgetful: every run is triggered once."""
 
+from functools import partial
+
 import pytest
 
 from clara_ops.contract.states import RunState
@@ -8,6 +10,8 @@ from dicom_listener.backoff import retry_delay
 from dicom_listener.config import AirflowLogin
 from dicom_listener.errors import AirflowError
 from dicom_listener.follow import Follower
+from dicom_listener.journal.groups import Start, find_group, make_runs
+from dicom_listener.journal.runs import move_run
 from dicom_listener.trigger import Trigger
 from tests.listener.desk import Clock, Desk
 from tests.listener.peers import WORKFLOW, FakeAirflow, free_port
@@ -201,6 +205,34 @@ def test_runs_are_followed(desk, trigger, client, airflow, clock, state, expecte
     airflow.states[run_id] = state
     Follower(desk.journal, client, clock).step()
     assert (desk.find(run_id).state, desk.find(run_id).reason) == (expected, reason)
+
+
+def test_a_run_in_review_waits_for_its_person_and_the_answer_stands(desk, trigger, client, airflow, clock):
+    run_id = desk.run()
+    trigger.step()
+    airflow.states[run_id] = "running"
+    follower = Follower(desk.journal, client, clock)
+    told = [(RunState.IN_REVIEW, "waits"), (RunState.RUNNING, "approved by dr-who"), (RunState.REJECTED, "by dr-who")]
+    for state, reason in told:
+        desk.journal.write(partial(move_run, run_id=run_id, state=state, reason=reason, now=5.0))
+        clock.now += 60
+        follower.step()
+        assert (desk.find(run_id).state, desk.find(run_id).reason) == (state, reason)
+    airflow.states[run_id] = "success"
+    clock.now += 60
+    follower.step()
+    assert desk.find(run_id).state == RunState.REJECTED
+
+
+def test_a_later_generation_supersedes_what_is_in_review(desk, trigger):
+    first = desk.run()
+    trigger.step()
+    desk.journal.write(partial(move_run, run_id=first, state=RunState.IN_REVIEW, reason="waits", now=5.0))
+    group = desk.journal.read(partial(find_group, ae_title="CT_AI", value="1"))
+    make = partial(make_runs, group=group, starts=[Start(WORKFLOW, None)], known={}, now=6.0)
+    (second,) = desk.journal.write(make)
+    trigger.step()
+    assert (desk.find(first).state, desk.find(first).reason) == (RunState.SUPERSEDED, f"by {second}")
 
 
 def test_a_run_that_airflow_forgot_fails(desk, trigger, client, airflow, clock):

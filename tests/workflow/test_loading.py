@@ -7,6 +7,7 @@ import pytest
 from clara_ops.workflow.catalogue import Catalogue
 from clara_ops.workflow.errors import WorkflowFileError
 from clara_ops.workflow.loading import duplicates, load_workflows
+from clara_ops.workflow.model import Review
 from clara_ops.workflow.workflow import StageInput
 
 from .conftest import OWN_CATALOGUE, ROOT, Load, Problems
@@ -142,6 +143,16 @@ def test_what_a_workflow_accepts_is_one_rule(load: Load) -> None:
     }
 
 
+def test_a_review_waits_a_day_and_then_rejects_when_nothing_else_is_said(load: Load) -> None:
+    (workflow,) = load(HEAD + "review: {}\nstages: [{stage: dicom-reader}]\n")
+    assert workflow.review == Review(timeLimit=86400, onTimeout="reject")
+    (workflow,) = load(HEAD + 'review: {timeLimit: "60", onTimeout: fail}\nstages: [{stage: dicom-reader}]\n')
+    assert workflow.review is not None
+    assert (workflow.review.time_limit, workflow.review.on_timeout) == (60, "fail")
+    (workflow,) = load(HEAD + "stages: [{stage: dicom-reader}]\n")
+    assert workflow.review is None
+
+
 LINE_ERRORS = [
     (
         '"ai-vnet", "dicom-writer"]',
@@ -189,6 +200,11 @@ def test_what_is_wrong_with_the_five_lines(problems: Problems, old: str, new: st
 
 
 EXTENDED_ERRORS = [
+    ("review: {timeLimit: 0}", "3:21", "expected seconds, at least 1"),
+    ("review: {onTimeout: ask}", "3:21", "expected one of 'approve', 'reject' or 'fail'; found 'ask'"),
+    ("review: {timelimit: 60}", "3:10", "unknown key 'timelimit' (did you mean 'timeLimit'?)"),
+    ("review: yes", "3:9", "review: expected a mapping"),
+    ("stages: [{stage: dicom-reader, name: review}]", "3:38", "is the name of a task that every workflow has"),
     ("stages: []", "3:9", "a workflow needs at least one stage"),
     ("stages: [{stage: dicom-reader, after: [x]}]", "3:40", "no stage is called 'x'"),
     ("stages: [{stage: dicom-reader, afterr: x}]", "3:32", "unknown key 'afterr' (did you mean 'after'?)"),
