@@ -59,28 +59,25 @@ def label_surface(region: Region, source: SourceMap, detail_mm: float = 0.0) -> 
 def _smoothed(
     mask: npt.NDArray[np.bool_], detail: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The mask without what is finer than `detail` voxels, sampled that far apart; index of the first sample, steps.
+    """The mask without what is finer than `detail` voxels, sampled no further apart; index of the first sample, steps.
 
     Samples reach so far beyond the mask that the outermost are empty.
     """
     sigma = detail / 2
-    steps = np.maximum(detail, 1.0)
-    margin = np.ceil(_SIGMAS * sigma + 2 * steps).astype(int)
+    steps = np.maximum(np.floor(detail), 1).astype(int)
+    margin = np.ceil(_SIGMAS * sigma).astype(int) + 2 * steps
     padded = np.pad(mask, [(width, width) for width in margin]).astype(np.float32)
     blurred = ndimage.gaussian_filter(padded, sigma, mode="constant", truncate=_SIGMAS)
-    axes = [np.arange(0, size - 1 + 1e-9, step) for size, step in zip(padded.shape, steps, strict=True)]
-    field: npt.NDArray[np.float32] = ndimage.map_coordinates(
-        blurred, np.meshgrid(*axes, indexing="ij"), order=1, mode="constant"
-    )
-    return np.pad(field, 1), -margin - steps, steps
+    every = tuple(slice(None, None, step) for step in steps)
+    return np.pad(blurred[every], 1), -(margin + steps).astype(float), steps.astype(float)
 
 
 def _level(field: npt.NDArray[np.float32], inside: float) -> float:
     """The value above which as many samples lie as the volume has cells."""
-    values = np.sort(field, axis=None)[::-1]
-    count = min(max(round(inside), 1), values.size - 1)
-    level = float(values[count - 1] + values[count]) / 2
-    return level if 0 < level < values[0] else float(values[0]) / 2
+    count = min(max(round(inside), 1), field.size - 1)
+    around = np.partition(field, (field.size - count - 1, field.size - count), axis=None)
+    level, highest = float(around[-count] + around[-count - 1]) / 2, float(field.max())
+    return level if 0 < level < highest else highest / 2
 
 
 def _places(indices: Points, source: SourceMap) -> Points:
