@@ -10,6 +10,8 @@ from clara_ops.contract.payload import PUBLISH
 from clara_ops.dag.deliver import REVIEW, DeliverOperator
 from clara_ops.dag.errors import ImageUnavailable, PodConfigurationError, PodLost
 from clara_ops.dag.form import trigger_form
+from clara_ops.dag.layout import TAG
+from clara_ops.dag.order import WEIGHTS
 from clara_ops.dag.prepare import PrepareOperator
 from clara_ops.dag.publish import PublishOperator
 from clara_ops.dag.review import ReviewOperator
@@ -18,10 +20,8 @@ from clara_ops.workflow.catalogue import Catalogue
 from clara_ops.workflow.loading import load_workflows
 from clara_ops.workflow.workflow import Stage, Workflow
 
-TAG = "clara"
 GPU_POOL = "clara_gpu"
 MAX_ACTIVE_RUNS = 1000
-PRIORITY_WEIGHTS = {"lower": 1, "normal": 10, "higher": 100, "immediate": 1000}
 
 _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 _RETRY_DELAY = timedelta(seconds=5)
@@ -58,7 +58,7 @@ def compile_workflow(workflow: Workflow) -> DAG:
         max_active_runs=MAX_ACTIVE_RUNS,
         max_active_tasks=MAX_ACTIVE_RUNS,
         is_paused_upon_creation=False,
-        default_args={"priority_weight": PRIORITY_WEIGHTS[workflow.priority], "weight_rule": "absolute"},
+        default_args={"priority_weight": WEIGHTS[workflow.priority], "weight_rule": "absolute"},
     )
     services: dict[str, Any] = {
         "dag": dag,
@@ -111,7 +111,9 @@ def compile_workflow(workflow: Workflow) -> DAG:
 
 
 def _stage_task(workflow: Workflow, stage: Stage, dag: DAG) -> StageOperator:
-    placement: dict[str, Any] = {"pool": GPU_POOL} if stage.resources.uses_gpu else {}
+    placement: dict[str, Any] = (
+        {"pool": GPU_POOL, "pool_slots": stage.resources.gpu or 1} if stage.resources.uses_gpu else {}
+    )
     joins = len(stage.after) > 1
     return StageOperator(
         workflow=workflow,

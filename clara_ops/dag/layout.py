@@ -1,7 +1,11 @@
-"""Where things lie in a version of the bundle. Imports nothing: `policy` is loaded in every process of Airflow."""
+"""Where things lie in a version of the bundle, and by what its DAGs are known.
+
+Imports nothing: `policy` is loaded in every process of Airflow.
+"""
 
 from pathlib import Path
 
+TAG = "clara"
 CATALOGUE_FILE = "catalogue.json"
 WORKFLOW_FOLDER = "workflows"
 

@@ -1,11 +1,17 @@
-"""Airflow's hook for DAGs that were just loaded: the Code tab shows the workflow file, not its stub."""
+"""Airflow's hooks: the Code tab shows the workflow file, not its stub; tasks are given their place in the queue."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow.policies import hookimpl
 from airflow.sdk import DAG
 
-from clara_ops.dag.layout import workflow_file
+from clara_ops.dag.layout import TAG, workflow_file
+from clara_ops.dag.order import weight_in_queue
+
+if TYPE_CHECKING:
+    from airflow.models import DagRun, TaskInstance
 
 
 @hookimpl
@@ -14,3 +20,14 @@ def dag_policy(dag: DAG) -> None:
     file = workflow_file(Path(dag.fileloc).parent, dag.dag_id)
     if file.is_file():
         dag.fileloc = str(file)
+
+
+@hookimpl
+def task_instance_mutation_hook(task_instance: "TaskInstance", dag_run: "DagRun | None") -> None:
+    """Weigh a task of a workflow by its priority and by when its run arrived."""
+    dag = task_instance.task.dag if task_instance.task is not None else None
+    if dag is None or TAG not in dag.tags or task_instance.priority_weight is None:
+        return
+    run = dag_run or task_instance.dag_run
+    arrived = run.run_after if run is not None else datetime.now(UTC)
+    task_instance.priority_weight = weight_in_queue(task_instance.priority_weight, arrived)
