@@ -62,6 +62,8 @@ def settings(home: Home, port: int, bundle: Bundle, *, host: str = LOOPBACK) -> 
         "AIRFLOW__CORE__MAX_TEMPLATED_FIELD_LENGTH": "32768",
         "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "clara_ops.dag.database.SQLITE_CONNECT_ARGS",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "clara_ops.dag.database.SQLITE_CONNECT_ARGS",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
@@ -113,16 +115,16 @@ class AirflowApi:
         """Whether every component says it is alive."""
         try:
             answer = self._client.get("/api/v2/monitor/health")
+            if answer.status_code != httpx.codes.OK:
+                return False
+            components = answer.json()
+            names = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+            if not all((components.get(name) or {}).get("status") == "healthy" for name in names):
+                return False
+            # the API of the tasks is built at its first request: seconds that the first task would wait
+            return self._client.get("/execution/health").status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
-        if answer.status_code != httpx.codes.OK:
-            return False
-        components = answer.json()
-        names = ("metadatabase", "scheduler", "triggerer", "dag_processor")
-        if not all((components.get(name) or {}).get("status") == "healthy" for name in names):
-            return False
-        # the API of the tasks is built at its first request: seconds that the first task would wait
-        return self._client.get("/execution/health").status_code == httpx.codes.OK
 
     def log_in(self) -> None:
         """Get a token for what follows."""
