@@ -38,9 +38,11 @@ def cause_of(stage: str, pod: V1Pod | None, error: BaseException) -> AirflowExce
 
     Args:
         stage: the stage's name, for the message.
-        pod: the pod as it was seen last; None when it was never there.
+        pod: the pod as it was seen last, or as it was asked for; None when it was never there.
         error: what the operator says, used where the pod itself says nothing.
     """
+    if pod is not None and isinstance(error, ApiException) and error.status == HTTPStatus.NOT_FOUND:
+        return taken_away(stage)
     if pod is None or pod.status is None:
         return StageError(f"stage {stage!r}: no pod could be started: {error}")
     reason = pod.status.reason or ""
@@ -52,11 +54,16 @@ def cause_of(stage: str, pod: V1Pod | None, error: BaseException) -> AirflowExce
     if reason in _LOST_REASONS:
         return PodLost(f"stage {stage!r}: its pod was lost ({reason}): {pod.status.message or 'no message'}")
     terminated = _terminated(pod)
-    if _was_taken_away(pod, terminated, error):
-        return PodLost(f"stage {stage!r}: its pod was deleted from outside, or its node is gone")
+    if _was_taken_away(pod, terminated):
+        return taken_away(stage)
     if terminated is not None:
         return _cause_by_exit(stage, pod, terminated)
     return _cause_without_exit(stage, pod, error)
+
+
+def taken_away(stage: str) -> PodLost:
+    """The failure of a stage whose pod is not there any more, or about to go."""
+    return PodLost(f"stage {stage!r}: its pod was deleted from outside, or its node is gone")
 
 
 def missing_configuration(pod: V1Pod) -> str | None:
@@ -98,9 +105,7 @@ def _cause_without_exit(stage: str, pod: V1Pod, error: BaseException) -> Airflow
     return StageError(f"stage {stage!r}: its pod did not run: {error}")
 
 
-def _was_taken_away(pod: V1Pod, terminated: V1ContainerStateTerminated | None, error: BaseException) -> bool:
-    if isinstance(error, ApiException) and error.status == HTTPStatus.NOT_FOUND:
-        return True
+def _was_taken_away(pod: V1Pod, terminated: V1ContainerStateTerminated | None) -> bool:
     if terminated is not None:
         return pod.metadata.deletion_timestamp is not None and terminated.exit_code in _KILLED
     return pod.metadata.deletion_timestamp is not None or pod.status.phase == "Unknown"

@@ -6,11 +6,13 @@ waits for the first few seconds; whatever takes longer is left to the manager's 
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
 
 from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import PodLaunchFailedException
 from airflow.providers.cncf.kubernetes.utils.container import container_is_running
-from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager, PodPhase
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager, PodPhase, parse_log_line
 from kubernetes.client import V1Pod
 from kubernetes.client.exceptions import ApiException
 from kubernetes.watch import Watch
@@ -30,7 +32,23 @@ _TROUBLE = frozenset(
 
 
 class WatchingPodManager(PodManager):  # type: ignore[misc]  # the provider is not typed
-    """The operator's pod manager, with a watch in front of each of its waits."""
+    """The operator's pod manager, with a watch in front of each of its waits.
+
+    Attributes:
+        log_since: the log before this moment was passed on already, by the triggerer; None for all of it.
+    """
+
+    log_since: datetime | None = None
+
+    def read_pod_logs(self, *args: Any, **kwargs: Any) -> Iterable[bytes]:
+        """The lines of the container's log that were not passed on yet, each with its time in front."""
+        wanted = self.log_since is None
+        for line in super().read_pod_logs(*args, **kwargs):
+            time, _ = parse_log_line(line.decode("utf-8", errors="backslashreplace"))
+            if time is not None and self.log_since is not None:
+                wanted = time >= self.log_since
+            if wanted:
+                yield line
 
     async def await_pod_start(
         self, pod: V1Pod, schedule_timeout: int = 120, startup_timeout: int = 120, check_interval: int = 1
@@ -68,11 +86,15 @@ class WatchingPodManager(PodManager):  # type: ignore[misc]  # the provider is n
     def _watch_until(self, pod: V1Pod, reached: Callable[[V1Pod], bool], seconds: int) -> None:
         """Return when the pod is as wanted, gone, or `seconds` have passed: the caller looks at it anyway."""
         watch = Watch()
+        this = {"namespace": pod.metadata.namespace, "field_selector": f"metadata.name={pod.metadata.name}"}
         try:
+            found = self._client.list_namespaced_pod(**this)
+            if not found.items or reached(found.items[0]):
+                return
             for event in watch.stream(
                 self._client.list_namespaced_pod,
-                namespace=pod.metadata.namespace,
-                field_selector=f"metadata.name={pod.metadata.name}",
+                **this,
+                resource_version=found.metadata.resource_version,
                 timeout_seconds=seconds,
                 _request_timeout=(_CONNECT_SECONDS, seconds + _CONNECT_SECONDS),
             ):

@@ -1,14 +1,17 @@
 """One stage as an Airflow task: its pod, what becomes of it, and what that means for the run."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 
 import jinja2
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodPhase
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from kubernetes.client import V1Pod
@@ -18,15 +21,17 @@ from urllib3.exceptions import HTTPError
 from clara_ops.contract.environment import IMAGE_REGISTRY
 from clara_ops.contract.errors import StageExit
 from clara_ops.contract.evaluator import attributes_of, evaluate
-from clara_ops.dag.cause import cause_of, exit_code_of
+from clara_ops.dag.cause import cause_of, exit_code_of, taken_away
 from clara_ops.dag.errors import MemoryExhausted, OutOfMemory, StageError
 from clara_ops.dag.listener import Listener
 from clara_ops.dag.pod_watch import WatchingPodManager
 from clara_ops.dag.prepare import facts_of, parameters_of, payload_of
-from clara_ops.workflow.pod import stage_pod
+from clara_ops.dag.stage_trigger import LOG_SECONDS, POLL_SECONDS, StageTrigger
+from clara_ops.workflow.pod import CONTAINER, stage_pod
 from clara_ops.workflow.workflow import Stage, Workflow
 
 CONNECTION_ID = "clara_kubernetes"
+LONG_SECONDS = 900
 WAITING_SECONDS = 3600
 PULLING_SECONDS = 600
 _SPARE_SECONDS = 60
@@ -61,7 +66,7 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
             log_pod_spec_on_failure=False,
             on_finish_action="delete_pod",
             durable=True,
-            deferrable=False,
+            deferrable=defers(stage),
             **kwargs,
         )
         self.workflow = workflow
@@ -101,16 +106,71 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
             AirflowSkipException: exit 99 with a `result.json`, or `when` is not met; what follows is skipped.
             StageError: by its cause; tried again.
         """
-        payload = payload_of(context)
-        self._check_when(payload, facts_of(context))
-        try:
+        self._check_when(payload_of(context), facts_of(context))
+        with self._told_by_cause(context):
             super().execute(context)
-        except (AirflowFailException, AirflowSkipException):
+
+    def get_or_create_pod(self, pod_request_obj: V1Pod, context: Context) -> V1Pod:
+        """The pod of an earlier try whose worker was killed, else a new one.
+
+        The provider takes over what still runs, and does again what has ended meanwhile; what ended well is done.
+        """
+        earlier = self.find_pod(pod_request_obj.metadata.namespace, context=context)
+        if earlier is not None and earlier.status.phase == PodPhase.SUCCEEDED:
+            self.log.info("taking over pod %s, which has ended well meanwhile", earlier.metadata.name)
+            return earlier
+        return super().get_or_create_pod(pod_request_obj, context)
+
+    def invoke_defer_method(
+        self,
+        last_log_time: datetime | None = None,
+        context: Context | None = None,  # noqa: ARG002 - the provider's signature
+    ) -> None:
+        """Leave the waiting to the triggerer. The connection says where the cluster is; the environment does not."""
+        self.defer(
+            trigger=StageTrigger(
+                pod_name=self.pod.metadata.name,
+                pod_namespace=self.pod.metadata.namespace,
+                trigger_start_time=datetime.now(UTC),
+                base_container_name=CONTAINER,
+                kubernetes_conn_id=CONNECTION_ID,
+                poll_interval=POLL_SECONDS,
+                schedule_timeout=WAITING_SECONDS,
+                startup_timeout=PULLING_SECONDS,
+                startup_check_interval=_POLL_SECONDS,
+                last_log_time=last_log_time,
+                logging_interval=LOG_SECONDS,
+            ),
+            method_name=self.trigger_reentry.__name__,
+        )
+
+    def trigger_reentry(self, context: Context, event: Mapping[str, Any]) -> None:
+        """Go on with what the trigger waited for: mostly the pod's end, else the worker waits for that itself.
+
+        Raises:
+            PodLost: the pod is gone.
+            StageError: as `execute`.
+        """
+        with self._told_by_cause(context):
+            try:
+                self.pod = self.hook.get_pod(event["name"], event["namespace"])
+            except ApiException as error:
+                if error.status == HTTPStatus.NOT_FOUND:
+                    raise taken_away(self.stage.name) from error
+                raise
+            self.pod_manager.log_since = event.get("last_log_time")
+            self.execute_sync(context)
+
+    @contextmanager
+    def _told_by_cause(self, context: Context) -> Iterator[None]:
+        try:
+            yield
+        except (AirflowFailException, AirflowSkipException, StageError):
             raise
         except (AirflowException, ApiException) as error:
-            pod: V1Pod | None = self.remote_pod
+            pod: V1Pod | None = self.remote_pod or self.pod
             if exit_code_of(pod) == StageExit.NOTHING_TO_DO:
-                raise self._nothing_to_do(payload) from error
+                raise self._nothing_to_do(payload_of(context)) from error
             cause = cause_of(self.stage.name, pod, error.__context__ or error)
             raise (self._out_of_memory(cause, context) if isinstance(cause, OutOfMemory) else cause) from error
         except HTTPError as error:
@@ -127,7 +187,7 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
         verdict = evaluate(when, attributes)
         if not verdict.value:
             meaning = "cannot be decided" if verdict.value is None else "is not met"
-            raise AirflowSkipException(f"stage {self.stage.name!r} is left out, its 'when' {meaning}: {verdict.reason}")
+            raise self._skip(f"stage {self.stage.name!r} is left out, its 'when' {meaning}: {verdict.reason}")
 
     def _out_of_memory(self, cause: OutOfMemory, context: Context) -> AirflowException:
         """Once more with `memory-retry` where the stage has it; the store tells the next try."""
@@ -144,7 +204,17 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
                 f"stage {self.stage.name!r} said that there is nothing to do (exit {StageExit.NOTHING_TO_DO}) "
                 "but gave no reason in result.json"
             )
-        return AirflowSkipException(f"stage {self.stage.name!r} had nothing to do: {result['reason']}")
+        return self._skip(f"stage {self.stage.name!r} had nothing to do: {result['reason']}")
+
+    def _skip(self, reason: str) -> AirflowSkipException:
+        """The reason goes into the log by itself: Airflow shows that of the exception only in a folded group."""
+        self.log.info("%s", reason)
+        return AirflowSkipException(reason)
+
+
+def defers(stage: Stage) -> bool:
+    """Whether a stage waits in the triggerer: as its catalogue entry says, else when it may take long."""
+    return stage.entry.timeout > LONG_SECONDS if stage.entry.deferrable is None else stage.entry.deferrable
 
 
 def _registry() -> str:

@@ -115,6 +115,8 @@ class CatalogueEntry(FileModel):
         env: variables; a value is text, or `{secret: NAME, key: KEY}` for what a Secret of the pods' namespace holds.
         models: names of the Triton models that it needs.
         retries: how often a failed try is repeated, with a pause that grows; a worker that was killed needs one too.
+        deferrable: True waits for the pod in Airflow's triggerer: that costs no worker, but a second or two at the end,
+            and the log comes every five seconds. When not given, a stage with a timeout above 900 s does.
         security_context: laid over the container's restricted one, for a foreign image.
         placement: where the pod may run: `nodeSelector`, `tolerations`, `affinity`, `runtimeClassName`.
         image_pull_secrets: names of Secrets for the image's registry.
@@ -142,6 +144,7 @@ class CatalogueEntry(FileModel):
     env: Environment = Field(default_factory=dict)
     models: tuple[StrictStr, ...] = ()
     retries: Annotated[StrictInt, Field(ge=1, le=10)] = 2
+    deferrable: StrictBool | None = None
     security_context: SecurityContext = SecurityContext()
     placement: Placement = Placement()
     image_pull_secrets: tuple[ObjectName, ...] = ()

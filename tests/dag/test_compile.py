@@ -201,6 +201,29 @@ def test_the_trigger_dialog_asks_for_the_input_and_the_parameters(branches: DAG)
             params.validate()
 
 
+@pytest.mark.parametrize(
+    ("timeout", "deferrable", "expected"),
+    [(900, None, False), (901, None, True), (10, True, True), (9000, False, False)],
+)
+def test_a_long_stage_waits_in_the_triggerer(
+    catalogue: Catalogue, tmp_path: Path, timeout: int, deferrable: bool | None, expected: bool
+) -> None:
+    entry = catalogue["dicom-reader"].model_copy(update={"timeout": timeout, "deferrable": deferrable})
+    (tmp_path / "one.yaml").write_text(
+        "id: 7b413e24-d018-4689-8c41-73272f6649d4\nname: one\nstages: [{stage: dicom-reader}]"
+    )
+    (dag,) = compile_file(tmp_path / "one.yaml", {"dicom-reader": entry})
+    assert dag.get_task("dicom-reader").deferrable is expected
+
+
+def test_a_stage_holds_a_slot_for_each_of_its_gpus(catalogue: Catalogue, tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(
+        "id: 7b413e24-d018-4689-8c41-73272f6649d4\nname: two\nstages: [{stage: ai-vnet, resources: {gpu: 2}}]"
+    )
+    (dag,) = compile_file(tmp_path / "two.yaml", catalogue)
+    assert (dag.get_task("ai-vnet").pool, dag.get_task("ai-vnet").pool_slots) == (GPU_POOL, 2)
+
+
 @pytest.mark.parametrize("name", ["dicom-reader", "left", "dicom-writer"])
 def test_what_the_operator_sends_is_the_pod_of_the_stage(
     branches: DAG, name: str, monkeypatch: pytest.MonkeyPatch

@@ -294,3 +294,18 @@ def test_a_next_try_takes_over_the_pod_of_a_worker_that_was_killed(cluster: Clus
     killed.join()
     run(stage_task(script), try_number=2)
     assert starts.read_text() == "x\n"
+
+
+def test_a_next_try_takes_over_what_has_ended_well_meanwhile(cluster: Cluster) -> None:
+    """Minutes may pass until a killed worker is noticed: what the stage did by then is not done again."""
+    starts = cluster.payload / "dicom-reader" / "output" / "starts"
+    starts.unlink(missing_ok=True)
+    script = "echo x >> /app/output/starts; sleep 0.5"
+    killed = multiprocessing.get_context("fork").Process(target=run, args=(stage_task(script),))
+    killed.start()
+    wait_for(starts.exists, 60)
+    killed.kill()
+    killed.join()
+    wait_for(lambda: cluster.api.list_namespaced_pod("clara").items[0].status.phase == "Succeeded", 10)
+    run(stage_task(script), try_number=2)
+    assert starts.read_text() == "x\n"
