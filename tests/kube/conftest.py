@@ -1,4 +1,7 @@
-"""The two APIs that the contract suite runs against: localkube always, a real Kubernetes when KUBECONFIG names one."""
+"""The two APIs that the contract suite runs against: localkube always, a real Kubernetes when KUBECONFIG names one.
+
+And the platform in a namespace of a real Kubernetes, once for all tests that need it.
+"""
 
 import os
 import secrets
@@ -14,6 +17,8 @@ from typing import Any
 
 import pytest
 from kubernetes import client, config
+
+from tests.kube.platform.deployment import Platform, running_platform
 
 CLAIM = "contract"
 STORAGE = "32Mi"
@@ -113,6 +118,13 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         with _namespace("kubernetes", Path(os.environ["KUBECONFIG"])) as found:
             _create_claim(found)
             yield found
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    """Built, loaded, applied and ready; without the listener, which needs an Airflow to talk to."""
+    with running_platform() as running:
+        yield running
 
 
 @contextmanager
