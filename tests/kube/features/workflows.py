@@ -21,7 +21,7 @@ ODD = '{"version": 1, "facts": {"kind": "odd"}}'
 _HUNGRY = "exec python3 -c 'import time; x = bytearray(200 << 20); x[::4096] = bytes(200 << 8); time.sleep(1)'"
 _COUNTED = 'echo "$(date +%s.%N) $CLARA_RUN_ID" >> /app/logs/starts; '
 _ONCE_IS_ENOUGH = "test $(wc -l < /app/logs/starts) = 1 || exit 0; sleep 110"
-_HOLDS_THE_GPU = "date +%s.%N > /app/logs/begin; sleep 5; date +%s.%N > /app/logs/end"
+_HOLDS_THE_GPU = "date +%s.%N > /app/logs/begin; sleep 4; date +%s.%N > /app/logs/end"
 _SEES_ITS_OUTPUT = "ls /app/output | wc -l >> /app/logs/seen; touch /app/output/mine; "
 _TALKS = 'for line in $(seq 25); do echo "line $line."; sleep 1; done'
 
@@ -48,7 +48,7 @@ _STAGES: Mapping[str, Sequence[Spec]] = {
     "no-image": _one("true", stage="no-image"),
     "deadline": _one("sleep 60", stage="hasty"),
     "lost": _one(_COUNTED + _ONCE_IS_ENOUGH),
-    "reattach": _one(_COUNTED + "sleep 12"),
+    "reattach": _one(_COUNTED + "sleep 20"),
     "cancel": _one(_COUNTED + "sleep 110"),
     "refused": _one("echo 'not a CT' >&2; exit 65"),
     "broken": _one("echo 'lost my way' >&2; exit 3", stage="twice"),
