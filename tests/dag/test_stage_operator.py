@@ -129,7 +129,7 @@ def run(task: StageOperator, try_number: int = 1, store: dict[str, Any] | None =
 def no_pods_left(cluster: Cluster) -> Iterator[None]:
     """Whatever became of the task, its pod is gone."""
     yield
-    assert cluster.pods() == []
+    wait_for(lambda: cluster.pods() == [], 20)
 
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("connected", "no_pods_left")]
