@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
 from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager, parse_log_line
-from kubernetes_asyncio.client import V1Pod
+from kubernetes.client import V1Pod
 
 POLL_SECONDS = 2.0
 LOG_SECONDS = 5
