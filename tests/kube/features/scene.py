@@ -16,7 +16,7 @@ from clara_ops.contract import environment as names
 from clara_ops.contract.run_id import make_run_id
 from clara_ops.laptop import airflow
 from clara_ops.laptop.airflow import AirflowApi, Bundle
-from clara_ops.laptop.ports import choose_ports
+from clara_ops.laptop.ports import reserved_ports
 from clara_ops.laptop.processes import Supervisor
 from clara_ops.laptop.setup import ROOT
 from clara_ops.laptop.state import Home
@@ -145,16 +145,20 @@ class Scene:
 
 
 @contextmanager
-def running_scene(site: Site, folder: Path, changes: Mapping[str, str] | None = None) -> Iterator[Scene]:
-    """Airflow, ready, with all workflows parsed; `changes` go over its settings."""
+def running_scene(site: Site, folder: Path) -> Iterator[Scene]:
+    """Airflow, ready, with all workflows parsed."""
     home = Home(folder / "home")
     home.make()
     catalogue = write_workflows(folder / "workflows")
-    ports = choose_ports({"airflow": 8080})
-    settings = airflow.settings(home, ports["airflow"], Bundle(folder / "workflows", (catalogue,)), host=site.host)
-    settings |= {names.IMAGE_REGISTRY: site.registry, **_HEARTBEAT, **(changes or {})}
-    url = f"http://{site.host}:{ports['airflow']}"
-    with running(ClaimListener(site)) as listener, Supervisor(home.logs) as supervisor:
+    with (
+        reserved_ports({"airflow": 8080}) as ports,
+        running(ClaimListener(site)) as listener,
+        Supervisor(home.logs) as supervisor,
+    ):
+        bundle = Bundle(folder / "workflows", (catalogue,))
+        settings = airflow.settings(home, ports["airflow"], bundle, host=site.host)
+        settings |= {names.IMAGE_REGISTRY: site.registry, **_HEARTBEAT}
+        url = f"http://{site.host}:{ports['airflow']}"
         password = airflow.prepare(supervisor, home, settings, BINARIES)
         airflow.start(supervisor, settings, BINARIES)
         admin = AirflowApi(url, password)
