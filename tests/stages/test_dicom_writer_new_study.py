@@ -7,7 +7,9 @@ import highdicom
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from highdicom.sr import srread
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from clara_ops.imaging.errors import MissingSource
@@ -20,6 +22,7 @@ from tests.dicomgen.series import make_series, write_series
 from tests.dicomgen.stage import read_volume, run_writer
 
 OBLIQUE = (0.8, 0.0, 0.6, 0.36, 0.8, -0.48, -0.48, 0.6, 0.64)
+EVERYTHING = ("--structure-set", "--measurements", "--surfaces", "--report")
 DIRECTIONS = {
     "LPS": (1, 0, 0, 0, 1, 0, 0, 0, 1),
     "RAS": (-1, 0, 0, 0, -1, 0, 0, 0, 1),
@@ -83,9 +86,9 @@ def test_labels_are_where_the_volume_has_them(direction: tuple[float, ...], tmp_
 
 def test_nothing_refers_to_an_instance_that_does_not_exist(tmp_path: Path) -> None:
     write_input(tmp_path / "in", volume(), labels_of(volume()))
-    objects = write(tmp_path, "--structure-set", "--measurements")
+    objects = write(tmp_path, "--structure-set", "--measurements", "--surfaces")
     ours = {str(found.SOPInstanceUID) for found in objects}
-    assert {found.Modality for found in objects} == {"SEG", "OT", "RTSTRUCT", "SR"}
+    assert {found.Modality for found in objects} == {"SEG", "OT", "RTSTRUCT", "SR", "M3D"}
     for found in objects:
         references = {
             str(element.value) for element in found.iterall() if element.keyword == "ReferencedSOPInstanceUID"
@@ -93,6 +96,18 @@ def test_nothing_refers_to_an_instance_that_does_not_exist(tmp_path: Path) -> No
         assert references <= ours
         series = {str(element.value) for element in found.iterall() if element.keyword == "SeriesInstanceUID"}
         assert series <= {str(other.SeriesInstanceUID) for other in objects}
+
+
+def test_measurements_without_a_source_are_read_all_the_same(tmp_path: Path) -> None:
+    write_input(tmp_path / "in", labels=labels_of(volume()))
+    segmentation, report = write(tmp_path, "--no-overlay", "--measurements")
+    groups = srread(report.filename).content.get_volumetric_roi_measurement_groups()
+    counts = np.bincount(label_at(voxel_centres(volume())).ravel(), minlength=10)
+    assert [group.get_measurements(codes.SCT.Volume)[0].value for group in groups] == pytest.approx(
+        [float(counts[label.value]) * 0.75 * 1.5 * 2.5 for label in TABLE.labels]
+    )
+    (evidence,) = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    assert evidence.SeriesInstanceUID == segmentation.SeriesInstanceUID
 
 
 def test_patient_and_study_are_placeholders_that_say_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -156,5 +171,5 @@ def test_dicom_input_without_the_volumes_series_is_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize("modality", ["CT", "OT"])
 def test_dciodvfy_finds_no_error(modality: str, tmp_path: Path) -> None:
     write_input(tmp_path / "in", volume(), labels_of(volume()))
-    for found in write(tmp_path, "--modality", modality, "--structure-set", "--measurements"):
+    for found in write(tmp_path, "--modality", modality, *EVERYTHING):
         assert errors(found.filename) == []

@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from clara_ops.contract.documents import read_document
 from clara_ops.contract.written import OBJECTS, WrittenObject, WrittenObjects
 from tests.dicomgen.case import Case, make_case, manifest, objects_in
+from tests.dicomgen.dciodvfy import errors
 from tests.dicomgen.results import label_image, write_labels
 from tests.dicomgen.series import make_series
 from tests.dicomgen.stage import run_writer
@@ -29,6 +30,11 @@ def generation(case: Case, number: int, before: tuple[WrittenObject, ...] = ()) 
     run = manifest(case.folder, f"{RUN}{number}", before)
     run_writer(case.folder / "labels", case.dicom, output, *KINDS, manifest=run)
     return read_document(WrittenObjects, output / OBJECTS).objects
+
+
+def written_by(case: Case, number: int, before: tuple[WrittenObject, ...] = ()) -> list[Dataset]:
+    generation(case, number, before)
+    return objects_in(case.folder / f"g{number}")
 
 
 def predecessor_of(found: Dataset) -> str:
@@ -56,8 +62,8 @@ def test_every_object_that_is_written_is_noted(case: Case) -> None:
 
 
 def test_every_object_refers_to_the_one_before(case: Case) -> None:
-    first = {(found.Modality, found.InstanceNumber): found for found in self_written(case, 1)}
-    second = self_written(case, 2, read_document(WrittenObjects, case.folder / "g1" / OBJECTS).objects)
+    first = {(found.Modality, found.InstanceNumber): found for found in written_by(case, 1)}
+    second = written_by(case, 2, read_document(WrittenObjects, case.folder / "g1" / OBJECTS).objects)
     assert len(second) == 10
     for found in second:
         before = first[found.Modality, found.InstanceNumber]
@@ -68,9 +74,10 @@ def test_every_object_refers_to_the_one_before(case: Case) -> None:
         assert not {"PredecessorDocumentsSequence", "ReferencedInstanceSequence"} & set(found.dir())
 
 
-def self_written(case: Case, number: int, before: tuple[WrittenObject, ...] = ()) -> list[Dataset]:
-    generation(case, number, before)
-    return objects_in(case.folder / f"g{number}")
+@pytest.mark.e2e
+def test_dciodvfy_takes_the_references(case: Case) -> None:
+    for found in written_by(case, 2, generation(case, 1)):
+        assert errors(found.filename) == []
 
 
 def test_another_volume_and_another_algorithm_have_no_predecessor(case: Case) -> None:
@@ -80,6 +87,6 @@ def test_another_volume_and_another_algorithm_have_no_predecessor(case: Case) ->
         path.rename(labels / path.name.replace(case.volume.stem, "other"))
     header = labels / "other.mhd"
     header.write_text(header.read_text().replace(case.volume.stem, "other"))
-    for found in self_written(case, 2, before):
+    for found in written_by(case, 2, before):
         assert "ReferencedInstanceSequence" not in found
         assert "PredecessorDocumentsSequence" not in found
