@@ -8,7 +8,7 @@ asked for; any other volume becomes a series like its source.
 
 import hashlib
 import logging
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,84 +37,20 @@ from clara_ops.imaging.planes import values
 from clara_ops.imaging.predecessors import refer_to_predecessor
 from clara_ops.imaging.resample import fit_to_source
 from clara_ops.imaging.result_modules import ResultSeries
-from clara_ops.imaging.segmentation import SegmentationForm, SegmentationType
-from clara_ops.imaging.series_policy import NOTICE, PLACES, Kind, SeriesPolicy, checked_description, checked_number
+from clara_ops.imaging.series_policy import Kind, SeriesPolicy
 from clara_ops.imaging.source_map import read_source_map, source_path
 from clara_ops.imaging.source_series import SourceSeries, find_source, open_source
 from clara_ops.imaging.uids import derived_uid
+from clara_ops.stages.writer_options import add_arguments, policy_of, wanted_of
+
+__all__ = ["DESCRIPTION", "add_arguments", "run"]
 
 DESCRIPTION = "write every volume of the input as DICOM objects in the study that it was made from"
 
 _WITHOUT_SOURCE = "no DICOM input: written into a new study of a placeholder patient"
-_COARSEST_DETAIL = 50
 _UNKNOWN_DATE, _UNKNOWN_TIME = "19000101", "000000"
 
 logger = logging.getLogger(__name__)
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--segmentation",
-        choices=[kind.lower() for kind in SegmentationType],
-        default=SegmentationType.BINARY.lower(),
-        help="encoding of label volumes as DICOM Segmentation (%(default)s)",
-    )
-    parser.add_argument(
-        "--keep-empty-frames", action="store_true", help="write frames of a segmentation in which no voxel is set, too"
-    )
-    parser.add_argument(
-        "--no-overlay", action="store_true", help="write no pictures with the labels in colour beside a segmentation"
-    )
-    parser.add_argument("--structure-set", action="store_true", help="also write an RT Structure Set of the labels")
-    parser.add_argument(
-        "--measurements", action="store_true", help="also write a Structured Report with volumes and diameters"
-    )
-    parser.add_argument(
-        "--report", action="store_true", help="also write a report for people to read, as Encapsulated PDF"
-    )
-    parser.add_argument("--surfaces", action="store_true", help="also write an STL model of each label")
-    parser.add_argument(
-        "--surface-detail",
-        type=_millimetres,
-        default=0.0,
-        metavar="MM",
-        help="smooth what is finer than this in STL models, with fewer triangles; 0 follows the voxels (%(default)g)",
-    )
-    parser.add_argument(
-        "--series-number",
-        type=checked_number,
-        default=SeriesPolicy.first_number,
-        metavar="N",
-        help="first Series Number, of segmentations; other kinds are 1000 apart, the source's is added (%(default)s)",
-    )
-    parser.add_argument(
-        "--series-description",
-        type=checked_description,
-        default=SeriesPolicy.description,
-        metavar="TEXT",
-        help=f"Series Description; {', '.join(f'{{{place}}}' for place in PLACES)} are filled in (%(default)s)",
-    )
-    parser.add_argument(
-        "--not-for-diagnostic-use",
-        action="store_true",
-        help=f"say {NOTICE!r} in every object, in its pictures and pages too",
-    )
-    parser.add_argument(
-        "--modality",
-        choices=["CT", "OT"],
-        default="OT",
-        help="what a volume without DICOM source holds: CT (Hounsfield units), or OT, anything else (%(default)s)",
-    )
-
-
-def _millimetres(text: str) -> float:
-    try:
-        length = float(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r} is no number of millimetres") from error
-    if not 0 <= length <= _COARSEST_DETAIL:
-        raise ArgumentTypeError(f"{text!r} is not within 0 to {_COARSEST_DETAIL} mm")
-    return length
 
 
 def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageResult:
@@ -126,19 +62,8 @@ def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageR
     """
     volumes = folders.volumes()
     manifest = read_document(Manifest, folders.manifest) if folders.manifest else None
-    wanted = Wanted(
-        segmentation=SegmentationForm(SegmentationType(options.segmentation.upper()), options.keep_empty_frames),
-        overlay=not options.no_overlay,
-        structure_set=options.structure_set,
-        measurements=options.measurements,
-        report=options.report,
-        surfaces=options.surfaces,
-        surface_detail_mm=options.surface_detail,
-    )
     study = _study_without_source(volumes, folders.dicom, manifest)
-    notice = NOTICE if options.not_for_diagnostic_use else ""
-    policy = SeriesPolicy(options.series_number, options.series_description, notice)
-    context = _Context(folders.dicom, manifest, wanted, policy, study, options.modality)
+    context = _Context(folders.dicom, manifest, wanted_of(options), policy_of(options), study, options.modality)
     predecessors = {found.lineage: found for found in manifest.predecessors} if manifest else {}
     written: list[WrittenObject] = []
     for number, path in enumerate(volumes):
