@@ -1,6 +1,7 @@
 """What a local run needs beside it: the pod API for one machine, and Triton where a stage asks for a model."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -76,7 +77,10 @@ def _start_localkube(supervisor: Supervisor, project: Project, job_folder: Path,
 
 
 def triton_of(supervisor: Supervisor, job_folder: Path) -> Triton:
-    """The Triton of a demo that runs already, else one of our own."""
+    """The Triton that the environment names, else that of a demo that runs already, else one of our own."""
+    uri, grpc = os.environ.get(environment.TRITON_URI), os.environ.get(environment.TRITON_GRPC)
+    if uri and grpc:
+        return Triton(uri.removeprefix("http://"), grpc)
     demo = read_run(INSTALLED / ".clara" / "run.json")
     if demo is not None:
         return Triton(demo.triton_http, demo.triton_grpc)

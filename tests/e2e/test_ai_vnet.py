@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from clara_ops.contract import environment
 from clara_ops.imaging.geometry import grid_of
 from clara_ops.imaging.metaimage import read_volume, write_volume
 from clara_ops.imaging.resample import resample_like
+from tests.e2e.triton import Triton, start_triton
 
 pytestmark = pytest.mark.e2e
 
@@ -34,26 +34,6 @@ DICE = {
     "abdomen_b": {"liver": 0.87, "spleen": 0.85, "bone": 0.52, "vessels": 0.35, "muscle": 0.4},
 }
 Voxels = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Triton:
-    """A running `clara-triton`."""
-
-    process: "subprocess.Popen[bytes]"
-    addresses: dict[str, str]
-
-
-def start_triton(folder: Path, *options: str) -> Triton:
-    ready = folder / "triton.json"
-    command = [sys.executable, "-m", "clara_ops.inference.command", "serve", "--ready-file", str(ready), *options]
-    process = subprocess.Popen(command, cwd=ROOT)
-    deadline = time.monotonic() + 120
-    while not ready.is_file():
-        assert process.poll() is None, "clara-triton ended"
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return Triton(process, json.loads(ready.read_text()))
 
 
 @pytest.fixture(scope="module")
