@@ -7,7 +7,7 @@ from typing import Any
 from clara_ops import __version__
 from clara_ops.contract import environment
 from clara_ops.contract.payload import LOCKS, LOGS, MANIFEST, PUBLISH
-from clara_ops.workflow.catalogue import Resources
+from clara_ops.workflow.catalogue import CatalogueEntry, Resources
 from clara_ops.workflow.fields import SecretKey
 from clara_ops.workflow.options import fill_args
 from clara_ops.workflow.parameters import Values, environment_of, fill, parameter_values
@@ -113,7 +113,7 @@ def _container(workflow: Workflow, stage: Stage, payload: str, registry: str, va
         "env": [_variable(name, value) for name, value in variables.items()],
         "envFrom": [{"configMapRef": {"name": PLATFORM_CONFIG_MAP, "optional": True}}],
         "volumeMounts": _mounts(workflow, stage, payload),
-        "securityContext": entry.security_context.as_pod_data(),
+        "securityContext": _security(entry),
     }
     if entry.command is not None:
         container["command"] = list(entry.command)
@@ -166,6 +166,7 @@ def _environment(workflow: Workflow, stage: Stage, payload: str, values: Values)
     if entry.map:
         own |= {
             "HOLOSCAN_WORKDIR": str(_MAP_FOLDER),
+            "HOLOSCAN_LOGS": _log_folder(stage),
             "MONAI_INPUTPATH": _input_folder(stage),
             "MONAI_OUTPUTPATH": _output_folder(stage),
         }
@@ -222,7 +223,15 @@ def _output_folder(stage: Stage) -> str:
 
 
 def _log_folder(stage: Stage) -> str:
-    return str(PurePosixPath(stage.entry.log_name).parent)
+    return str(_MAP_FOLDER / "logs" if stage.entry.map else PurePosixPath(stage.entry.log_name).parent)
+
+
+def _security(entry: CatalogueEntry) -> dict[str, Any]:
+    """A package writes caches into its home, and into its working folder: it may, unless its entry says otherwise."""
+    security = entry.security_context
+    if entry.map and "read_only_root_filesystem" not in security.model_fields_set:
+        security = security.model_copy(update={"read_only_root_filesystem": False})
+    return security.as_pod_data()
 
 
 def _resources(resources: Resources) -> dict[str, Any]:
