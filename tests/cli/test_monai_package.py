@@ -57,8 +57,8 @@ study.mkdir()
 series = generate_uid()
 for path in sorted(folders["INPUT_PATH"].rglob("*.dcm")):
     ds = pydicom.dcmread(path)
-    hu = ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept)
     ds.decompress()
+    hu = ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept)
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     ds.SeriesInstanceUID = series
@@ -111,4 +111,3 @@ def test_a_package_runs_unchanged_and_what_it_writes_is_the_result(package: Path
     assert any(mask.pixel_array.any() for mask in masks)
     payload = package / ".clara" / "jobs" / outcome["job"] / "payloads" / outcome["job"]
     assert (payload / "logs" / "bones.txt").read_text() == "started"
-
