@@ -13,6 +13,7 @@ from dicom_listener.config import Config
 from dicom_listener.delivery import Deliverer
 from dicom_listener.errors import DestinationNotFound, PayloadNotFound, Superseded
 from dicom_listener.journal.deliveries import find_delivery
+from dicom_listener.journal.groups import Start
 from dicom_listener.journal.runs import move_run, run_instances
 from dicom_listener.payloads import build_payload
 from dicom_listener.predecessors import delivered_before, written_before
@@ -204,7 +205,7 @@ def written(desk: Desk, run_id: str, lineage: str) -> WrittenObject:
 def manifest_of(desk: Desk, requests: Requests, first: str) -> Manifest:
     """That of another run on the same images."""
     run = desk.find(first)
-    again = requests.start_run(run.workflow, run.ae_title, run.group_value)
+    again = requests.start_run(Start(run.workflow, None), run.ae_title, run.group_value)
     instances = desk.journal.read(partial(run_instances, run=again))
     predecessors = written_before(desk.data, desk.journal.read(partial(delivered_before, run=again)))
     build_payload(desk.data, again, instances, predecessors)
