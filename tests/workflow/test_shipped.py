@@ -1,4 +1,4 @@
-"""The workflows that ship: each with its ID of old, a description, its kinds, and sample input of its own kind."""
+"""The workflows that ship: each with its ID, a description, its kinds, and sample input of its own kind."""
 
 from pathlib import Path
 
@@ -22,6 +22,12 @@ STAGES = {
     ("recon-only", "613e3fce-0d96-495a-a760-f43e68deefd8"): ("recon",),
     ("recon-ai", "21dd9b92-f307-4e68-ba31-fe8b1449ceea"): ("recon", "ai-vnet"),
     ("liver-seg", "fd3ee8bf-b9f3-4808-bd60-243f870ff9bd"): ("dicom-reader", "ai-livertumor", "dicom-writer"),
+    ("organ-seg-deid", "0faaa39d-b4cd-4733-b0bf-e393e512a1a8"): (
+        "dicom-reader",
+        "ai-vnet",
+        "dicom-writer",
+        "dicom-deid",
+    ),
     ("ct-ai", "0fcdcdea-89c6-456f-b20a-bc7379c54ef2"): ("dicom-reader", "recon", "ai-vnet", "dicom-writer"),
 }
 KINDS = {
@@ -33,6 +39,7 @@ KINDS = {
     "recon-only": (("npz",), "mhd"),
     "recon-ai": (("npz",), "mhd"),
     "liver-seg": (("dicom",), "dicom"),
+    "organ-seg-deid": (("dicom",), "dicom"),
     "ct-ai": (("dicom", "npz"), "dicom"),
 }
 
