@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from clara_ops.contract import environment as names
+from clara_ops.contract.conf import RunConf, to_conf
 from clara_ops.contract.run_id import make_run_id
 from clara_ops.laptop import airflow
 from clara_ops.laptop.airflow import AirflowApi, Bundle
@@ -25,6 +26,7 @@ from tests.kube.features.site import GPUS, Site, wait_until
 from tests.kube.features.workflows import folders_of, workflow_id, write_workflows
 
 BINARIES = ROOT / ".venvs" / "airflow" / "bin"
+AE_TITLE = "CT_AI"
 READY_SECONDS = 240
 ENDED = frozenset({"success", "failed"})
 
@@ -135,7 +137,8 @@ class Scene:
         folders = [f"payloads/{run.id}/{folder}" for run in runs for folder in folders_of(run.workflow)]
         self.site.write(files, tuple(folders))
         for run in runs:
-            body = {"dag_run_id": run.id, "logical_date": None, "conf": {"payload": run.id, "facts": {}}}
+            conf = to_conf(RunConf(run.id, AE_TITLE, "SCANNER", "1.2", "1.2.3", "1.2.3", 1))
+            body = {"dag_run_id": run.id, "logical_date": None, "conf": conf}
             self.api.post(f"/api/v2/dags/{run.workflow}/dagRuns", json=body).raise_for_status()
         return runs
 
@@ -204,4 +207,4 @@ def _logged_in(url: str, password: str) -> Iterator[httpx.Client]:
 
 
 def _new_id(workflow: str) -> str:
-    return make_run_id(workflow_id(workflow), "CT_AI", secrets.token_hex(8), 1)
+    return make_run_id(workflow_id(workflow), AE_TITLE, secrets.token_hex(8), 1)
