@@ -38,6 +38,7 @@ class SourceMap:
         shear: in-plane drift from slice to slice of a tilted gantry, mm, LPS; None for a right-angled grid.
         resampled: the volume was interpolated between the slices (gaps, tilted gantry) and has a grid of its own;
             `slices` are where the source's planes are, not the volume's.
+        planar: one picture (CR, DX, ...) whose header gives it no place in the patient; the geometry is made up.
     """
 
     DOCUMENT_VERSION: ClassVar[int] = 1
@@ -55,3 +56,4 @@ class SourceMap:
     slices: tuple[SourceSlice, ...]
     shear: Vector | None = None
     resampled: bool = False
+    planar: bool = False

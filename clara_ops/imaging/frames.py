@@ -47,7 +47,7 @@ class Frame:
         path: the file; `number` is the 1-based frame of a multi-frame object, None of a single-frame one.
         position: Image Position (Patient), LPS mm.
         row_direction: along a row, and `column_direction` along a column, unit vectors in LPS.
-        pixel_spacing: (between rows, between columns), mm.
+        pixel_spacing: (between rows, between columns), mm; `imager_pixel_spacing` the same at the detector.
         traits: what makes it belong to a volume of its own (echo, b-value, image type, ...), keyword and value.
         moments: what may tell volumes apart where positions repeat (time point, acquisition, ...), keyword and value.
     """
@@ -62,6 +62,7 @@ class Frame:
     row_direction: Vector | None
     column_direction: Vector | None
     pixel_spacing: tuple[float, float] | None
+    imager_pixel_spacing: tuple[float, float] | None
     slope: float
     intercept: float
     image_type: tuple[str, ...]

@@ -48,6 +48,7 @@ _PLANE = (
     "ImagePositionPatient",
     "ImageOrientationPatient",
     "PixelSpacing",
+    "ImagerPixelSpacing",
     "RescaleSlope",
     "RescaleIntercept",
     "ImageType",
@@ -67,6 +68,7 @@ class Plane:
     row_direction: Vector | None
     column_direction: Vector | None
     pixel_spacing: tuple[float, float] | None
+    imager_pixel_spacing: tuple[float, float] | None
     slope: float
     intercept: float
     image_type: tuple[str, ...]
@@ -155,6 +157,7 @@ def _plane(number: int | None, lookup: _Lookup, image_type: tuple[str, ...], tra
     orientation = _numbers(lookup("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
     position = _numbers(lookup("PlanePositionSequence", "ImagePositionPatient"), 3)
     spacing = _numbers(lookup("PixelMeasuresSequence", "PixelSpacing"), 2)
+    imager_spacing = _numbers(lookup("PixelMeasuresSequence", "ImagerPixelSpacing"), 2)
     slope = _numbers(lookup("PixelValueTransformationSequence", "RescaleSlope"), 1)
     intercept = _numbers(lookup("PixelValueTransformationSequence", "RescaleIntercept"), 1)
     return Plane(
@@ -163,6 +166,7 @@ def _plane(number: int | None, lookup: _Lookup, image_type: tuple[str, ...], tra
         row_direction=(orientation[0], orientation[1], orientation[2]) if orientation else None,
         column_direction=(orientation[3], orientation[4], orientation[5]) if orientation else None,
         pixel_spacing=(spacing[0], spacing[1]) if spacing else None,
+        imager_pixel_spacing=(imager_spacing[0], imager_spacing[1]) if imager_spacing else None,
         slope=slope[0] if slope else 1.0,
         intercept=intercept[0] if intercept else 0.0,
         image_type=image_type,

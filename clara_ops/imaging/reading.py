@@ -32,6 +32,7 @@ class ReadingPolicy:
 
     Attributes:
         split: take series that hold several volumes apart, instead of refusing them.
+        planar: take radiographs and the like, which have no place in the patient, as volumes of one slice.
         select: rule of contract.evaluator over `selection.series_attributes`; None for all series.
         most_slices: of what the rule leaves, only the series with most slices of each study.
     """
@@ -39,6 +40,7 @@ class ReadingPolicy:
     gaps: GapPolicy = GapPolicy.REFUSE
     tilt: TiltPolicy = TiltPolicy.KEEP
     split: bool = False
+    planar: bool = False
     select: Mapping[str, Any] | None = None
     most_slices: bool = False
 
@@ -127,7 +129,7 @@ def _keep_most_slices(candidates: list[Series]) -> tuple[list[Series], list[Deci
 def _decide(series: Series, policy: ReadingPolicy) -> tuple[list[Volume], Decision]:
     uid, description = series.series_instance_uid, _describe(series)
     try:
-        stacks = stack_series(series, gaps=policy.gaps, split=policy.split)
+        stacks = stack_series(series, gaps=policy.gaps, split=policy.split, planar=policy.planar)
         for stack in stacks:
             for frame in stack.frames:
                 check_pixels(frame)
@@ -144,6 +146,13 @@ def _remarks(stack: Stack, policy: ReadingPolicy) -> Iterator[str]:
     if stack.shear:
         drift = math.hypot(*stack.shear)
         yield f"the gantry was tilted, slices drift by {drift:.3f} mm each: {policy.tilt}"
+    if stack.planar:
+        frame, (between_columns, between_rows, _) = stack.frames[0], stack.grid.spacing
+        source = "Pixel Spacing" if frame.pixel_spacing else "Imager Pixel Spacing, at the detector"
+        yield (
+            f"{frame.name} is a picture without position: its place is made up, "
+            f"its pixels are {between_rows:g} x {between_columns:g} mm by {source}"
+        )
     if stack.gaps:
         yield f"slices are missing at {len(stack.gaps)} places: {policy.gaps}"
 

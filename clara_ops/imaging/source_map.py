@@ -58,6 +58,7 @@ def map_source(series: Series, stack: Stack, folder: Path, *, resampled: bool = 
         slices=tuple(_source_slice(frame, folder) for frame in stack.frames),
         shear=stack.shear,
         resampled=resampled,
+        planar=stack.planar,
     )
 
 

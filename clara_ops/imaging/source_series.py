@@ -7,7 +7,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from clara_ops.contract.source import SourceMap, SourceSlice
-from clara_ops.imaging.errors import MissingSource
+from clara_ops.imaging.errors import MissingGeometry, MissingSource
 from clara_ops.imaging.frames import Frame, Instance
 from clara_ops.imaging.geometry import Grid
 from clara_ops.imaging.headers import read_header, scan_folder
@@ -48,9 +48,15 @@ def open_source(source: SourceMap, folder: Path) -> SourceSeries:
         folder: of the DICOM files that the workflow started with.
 
     Raises:
+        MissingGeometry: it is a picture without a place in the patient, where no result can be placed either.
         MissingSource: a file is not there, or holds another instance than the map says.
         BrokenFile: a header cannot be read.
     """
+    if source.planar:
+        raise MissingGeometry(
+            f"series {source.series_instance_uid}: is a picture without position, which objects of results need; "
+            "end the workflow with the volume"
+        )
     instances: dict[str, Instance] = {}
     for file in dict.fromkeys(piece.file for piece in source.slices):
         instances[file] = _read_instance(folder / file)

@@ -51,6 +51,7 @@ class Stack:
         shear: in-plane drift from slice to slice, LPS mm, of a tilted gantry; None for a right-angled grid.
         distances: of each plane from the first one along the normal, mm.
         gaps: where the distance between slices is not the median.
+        planar: one picture, whose header says nothing of where it is; the place of its grid is made up.
     """
 
     frames: tuple[Frame, ...]
@@ -59,6 +60,7 @@ class Stack:
     shear: Vector | None
     distances: tuple[float, ...]
     gaps: tuple[Gap, ...]
+    planar: bool = False
 
 
 def place(frame: Frame) -> Slice:

@@ -6,8 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from clara_ops.imaging.errors import AmbiguousSeries, MissingSlices, MixedMatrix, MixedOrientation
+from clara_ops.imaging.errors import AmbiguousSeries, MissingGeometry, MissingSlices, MixedMatrix, MixedOrientation
 from clara_ops.imaging.frames import Frame
+from clara_ops.imaging.pictures import are_pictures, picture_stack
 from clara_ops.imaging.series import Series
 from clara_ops.imaging.stacks import Slice, Stack, place, repeats_a_position, stack_slices
 
@@ -25,19 +26,24 @@ class GapPolicy(StrEnum):
     KEEP = "keep"
 
 
-def stack_series(series: Series, *, gaps: GapPolicy = GapPolicy.REFUSE, split: bool = False) -> tuple[Stack, ...]:
+def stack_series(
+    series: Series, *, gaps: GapPolicy = GapPolicy.REFUSE, split: bool = False, planar: bool = False
+) -> tuple[Stack, ...]:
     """The volumes of a series, in a fixed order.
 
     Args:
         series: with at least one frame.
         gaps: whether stacks with gaps are refused; what else is done with them is up to the writer of the voxels.
         split: take a series that holds several volumes apart, instead of refusing it.
+        planar: take pictures without a place as volumes of one slice each, instead of refusing them.
 
     Raises:
         MissingGeometry, SingleSlice, ScatteredSlices: a volume cannot be built.
         MixedOrientation, MixedMatrix, AmbiguousSeries: the series holds several volumes, and `split` is off.
         MissingSlices: there are gaps, and they are refused.
     """
+    if are_pictures(series.frames):
+        return _pictures(series, split=split, planar=planar)
     groups = [[place(frame) for frame in series.frames]]
     groups = _part(groups, _orientations)
     if len(groups) > 1 and not split:
@@ -54,6 +60,20 @@ def stack_series(series: Series, *, gaps: GapPolicy = GapPolicy.REFUSE, split: b
         for stack in stacks:
             _refuse_gaps(series, stack)
     return stacks
+
+
+def _pictures(series: Series, *, split: bool, planar: bool) -> tuple[Stack, ...]:
+    if not planar:
+        raise MissingGeometry(
+            f"{series.frames[0]}: has no Image Position (Patient) and no Image Orientation (Patient): nobody can say "
+            "where its voxels are; leave this series out, or read it as a picture with --planar"
+        )
+    if len(series.frames) > 1 and not split:
+        raise AmbiguousSeries(
+            f"series {series.series_instance_uid}: holds {len(series.frames)} pictures; "
+            "send them as series of their own, or split the series with --split"
+        )
+    return tuple(picture_stack(frame) for frame in sorted(series.frames, key=lambda one: one.sop_instance_uid))
 
 
 Group = list[Slice]

@@ -48,6 +48,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="write a series that holds several volumes as <SeriesInstanceUID>_<n>.mhd, instead of refusing it",
     )  # fmt: skip
     parser.add_argument(
+        "--planar", action="store_true",
+        help="read radiographs and secondary captures without position as volumes of one slice, at a made-up place",
+    )  # fmt: skip
+    parser.add_argument(
         "--select", metavar="RULE",
         help='read only series that fit a rule, as JSON: {"attribute": "Modality", "op": "eq", "value": "CT"}',
     )  # fmt: skip
@@ -75,7 +79,14 @@ def run(folders: StageFolders, options: Namespace, progress: Progress) -> StageR
     """
     progress(0, "reading headers")
     select = _rule(options.select) if options.select else None
-    policy = ReadingPolicy(options.gaps, options.tilt, options.split, select, options.most_slices)
+    policy = ReadingPolicy(
+        gaps=options.gaps,
+        tilt=options.tilt,
+        split=options.split,
+        planar=options.planar,
+        select=select,
+        most_slices=options.most_slices,
+    )
     plan = plan_reading(folders.input, policy)
     _report(plan, folders.input, to_stdout=options.explain)
     _check(plan, folders.input)

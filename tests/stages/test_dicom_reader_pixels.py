@@ -15,8 +15,10 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import (
+    HTJ2K,
     UID,
     ComputedRadiographyImageStorage,
+    CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     DigitalXRayImageStorageForPresentation,
     EncapsulatedPDFStorage,
@@ -24,6 +26,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     GrayscaleSoftcopyPresentationStateStorage,
     HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -38,6 +41,7 @@ from pydicom.uid import (
 )
 
 from clara_ops.imaging.errors import (
+    AmbiguousSeries,
     BrokenFile,
     BrokenPixels,
     MissingCodec,
@@ -46,9 +50,10 @@ from clara_ops.imaging.errors import (
     TruncatedPixelData,
     UnsupportedPixels,
 )
+from clara_ops.imaging.source_map import read_source_map
 from tests.dicomgen.phantom import assert_is_the_body
 from tests.dicomgen.series import Geometry, Identity, Storage, make_series, set_pixels, write_file, write_series
-from tests.dicomgen.stage import read_volume, run_reader
+from tests.dicomgen.stage import read_volume, read_volumes, run_reader
 
 WHOLE = {
     "12 bits in 16, unsigned": Storage(),
@@ -220,10 +225,11 @@ HTJ2K_SLICES = (
 """The first two slices of the phantom at intercept -1024, 16 bits, encoded by OpenJPH 0.26.3."""
 
 
-def test_htj2k_as_openjph_writes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K], ids=lambda syntax: syntax.keyword)
+def test_htj2k_as_openjph_writes_it(syntax: UID, tmp_path: Path) -> None:
     for number, image in enumerate(make_series(Geometry(count=2))):
         encoded = encapsulate([base64.b64decode(HTJ2K_SLICES[number])])
-        write_encoded(image, encoded, HTJ2KLossless, tmp_path / "dicom" / f"{number}.dcm")
+        write_encoded(image, encoded, syntax, tmp_path / "dicom" / f"{number}.dcm")
     assert_is_the_body(read_volume(tmp_path / "dicom", tmp_path / "out"))
 
 
@@ -378,6 +384,60 @@ def test_pictures_without_a_place_are_refused(modality: str, sop_class: UID, tmp
     write_series(images, tmp_path / "dicom")
     with pytest.raises(MissingGeometry, match=r"0\.dcm: has no Image Position \(Patient\) and no Image Orientation"):
         run_reader(tmp_path / "dicom", tmp_path / "out")
+
+
+def pictures(count: int, modality: str = "DX") -> list[Dataset]:
+    images = make_series(identity=Identity(modality=modality, sop_class_uid=PLANAR[modality]))[:count]
+    for image in images:
+        del image.ImagePositionPatient, image.ImageOrientationPatient, image.PixelSpacing
+        image.ImagerPixelSpacing = [0.2, 0.1]
+    return images
+
+
+@pytest.mark.parametrize("modality", ["CR", "DX", "OT"])
+def test_a_picture_is_a_volume_of_one_slice_when_asked_for(modality: str, tmp_path: Path) -> None:
+    (image,) = pictures(1, modality)
+    write_series([image], tmp_path / "dicom")
+    result = run_reader(tmp_path / "dicom", tmp_path / "out", "--planar")
+    (path,) = (tmp_path / "out").glob("*.mhd")
+    volume, source = sitk.ReadImage(str(path)), read_source_map(path)
+    assert source is not None and source.planar
+    assert (volume.GetSize(), volume.GetSpacing()) == ((12, 10, 1), (0.1, 0.2, 1.0))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(volume)[0], image.pixel_array.astype(int) - 1024)
+    assert "its place is made up, its pixels are 0.2 x 0.1 mm by Imager Pixel Spacing" in (result.reason or "")
+
+
+def test_pixel_spacing_comes_before_that_of_the_detector(tmp_path: Path) -> None:
+    (image,) = pictures(1)
+    image.PixelSpacing = [0.15, 0.07]
+    write_series([image], tmp_path / "dicom")
+    assert read_volume(tmp_path / "dicom", tmp_path / "out", "--planar").GetSpacing() == (0.07, 0.15, 1.0)
+
+
+def test_several_pictures_are_refused_or_split(tmp_path: Path) -> None:
+    images = pictures(2)
+    write_series(images, tmp_path / "dicom")
+    with pytest.raises(AmbiguousSeries, match=r"holds 2 pictures; .*--split"):
+        run_reader(tmp_path / "dicom", tmp_path / "out", "--planar")
+    volumes = read_volumes(tmp_path / "dicom", tmp_path / "split", "--planar", "--split")
+    assert list(volumes) == [f"{images[0].SeriesInstanceUID}_1", f"{images[0].SeriesInstanceUID}_2"]
+
+
+def test_a_picture_of_unknown_size_is_refused(tmp_path: Path) -> None:
+    (image,) = pictures(1)
+    del image.ImagerPixelSpacing
+    write_series([image], tmp_path / "dicom")
+    with pytest.raises(MissingGeometry, match="no Pixel Spacing and no Imager Pixel Spacing"):
+        run_reader(tmp_path / "dicom", tmp_path / "out", "--planar")
+
+
+def test_slices_and_ultrasound_without_a_place_stay_refused(tmp_path: Path) -> None:
+    for modality, sop_class in (("CT", CTImageStorage), ("US", UltrasoundImageStorage)):
+        image = make_series(identity=Identity(modality=modality, sop_class_uid=sop_class))[0]
+        del image.ImagePositionPatient, image.ImageOrientationPatient
+        write_series([image], tmp_path / modality)
+        with pytest.raises(MissingGeometry, match="has no Image Position"):
+            run_reader(tmp_path / modality, tmp_path / "out", "--planar")
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID", "Rows", "BitsAllocated", "SOPClassUID"])
