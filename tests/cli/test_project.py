@@ -10,6 +10,7 @@ from clara_ops.workflow.errors import WorkflowFileError
 ROOT = Path(__file__).resolve().parents[2]
 DATA_2019 = ROOT / "tests" / "data" / "clara2019"
 USER_WORKFLOW = "7b413e24-d018-4689-8c41-73272f6649d4"
+DEFAULT_WORKFLOW = "613e3fce-0d96-495a-a760-f43e68deefd8"  # that of 2019
 ORGAN_SEG = "1db65f99-c9b7-4329-ab9c-d519e0557638"
 
 
@@ -43,9 +44,11 @@ def test_root_wins_over_the_current_folder(tmp_path: Path) -> None:
         find_project(tmp_path, ROOT)
 
 
-@pytest.mark.parametrize("wanted", [ORGAN_SEG, "organ-seg", None])
-def test_organ_seg_is_found_by_id_by_name_and_by_default(wanted: str | None) -> None:
-    assert find_workflow(find_project(ROOT, ROOT), wanted).id == ORGAN_SEG
+@pytest.mark.parametrize(
+    ("wanted", "found"), [(ORGAN_SEG, ORGAN_SEG), ("organ-seg", ORGAN_SEG), (None, DEFAULT_WORKFLOW)]
+)
+def test_a_workflow_is_found_by_id_by_name_and_by_default(wanted: str | None, found: str) -> None:
+    assert find_workflow(find_project(ROOT, ROOT), wanted).id == found
 
 
 def test_an_unknown_workflow_names_those_that_exist() -> None:

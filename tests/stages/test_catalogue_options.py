@@ -19,9 +19,9 @@ def test_declared_options_are_taken_with_their_defaults(name: str) -> None:
     assert entry["command"] == ["clara-stage", name]
     parser = ArgumentParser()
     load_stage(name).add_arguments(parser)
-    actions = {action.dest: action for action in parser._actions}
+    actions = {text: action for action in parser._actions for text in action.option_strings}
     for option in entry["args"]:
-        action = actions[option["name"].replace("-", "_")]
+        action = actions[f"--{option['name']}"]
         if "default" in option:
             assert action.default == option["default"]
         if "choices" in option:
