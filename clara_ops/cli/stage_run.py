@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from clara_ops.contract.evaluator import evaluate
 from clara_ops.contract.payload import LOGS, RESULT
 from clara_ops.contract.result import StageResult
 from clara_ops.driver.events import events_file
+from clara_ops.workflow.budget import deadline_of, used_before, used_up
 from clara_ops.workflow.pod import stage_pod
 from clara_ops.workflow.workflow import Stage, Workflow
 
@@ -73,9 +74,12 @@ class LocalRun:
         A join runs when one of its predecessors is done and none failed, as on a cluster.
         """
         outcomes: dict[str, StageOutcome] = {}
+        used: dict[str, float] = {}
         for stage in self.workflow.stages:
-            outcomes[stage.name] = self._left_out(stage, outcomes) or self._run_stage(stage, view)
-            view.ended(outcomes[stage.name])
+            before = used_before(stage, used)
+            outcome = outcomes[stage.name] = self._left_out(stage, outcomes) or self._run_stage(stage, before, view)
+            used[stage.name] = before + outcome.seconds
+            view.ended(outcome)
         return tuple(outcomes.values())
 
     def _left_out(self, stage: Stage, outcomes: Mapping[str, StageOutcome]) -> StageOutcome | None:
@@ -108,9 +112,12 @@ class LocalRun:
         except (FileNotFoundError, DocumentError):
             return None
 
-    def _run_stage(self, stage: Stage, view: View) -> StageOutcome:
+    def _run_stage(self, stage: Stage, used: float, view: View) -> StageOutcome:
         started = time.monotonic()
-        name = self.api.create(stage_pod(self.workflow, stage, self.job))
+        deadline = deadline_of(self.workflow, stage, used)
+        if deadline < 1:
+            return StageOutcome(stage.name, StageState.FAILED, reason=used_up(self.workflow, stage, used))
+        name = self.api.create(stage_pod(self.workflow, replace(stage, timeout=deadline), self.job))
         view.started(stage.name)
         end = self._wait(name, stage, view, started)
         log = self.logs / f"{stage.name}.log"

@@ -33,6 +33,14 @@ def exit_code_of(pod: V1Pod | None) -> int | None:
     return terminated.exit_code if terminated is not None else None
 
 
+def running_seconds(pod: V1Pod | None) -> float | None:
+    """How long the stage's container ran; None where it has not ended, or nobody knows."""
+    terminated = _terminated(pod)
+    if terminated is None or terminated.started_at is None or terminated.finished_at is None:
+        return None
+    return float((terminated.finished_at - terminated.started_at).total_seconds())
+
+
 def cause_of(stage: str, pod: V1Pod | None, error: BaseException) -> AirflowException:
     """The failure of a stage by its cause.
 
@@ -48,8 +56,8 @@ def cause_of(stage: str, pod: V1Pod | None, error: BaseException) -> AirflowExce
     reason = pod.status.reason or ""
     if reason == "DeadlineExceeded":
         return DeadlineExceeded(
-            f"stage {stage!r} ran longer than its {pod.spec.active_deadline_seconds} s; "
-            "raise 'timeout' in the catalogue, or give it more resources"
+            f"stage {stage!r} ran longer than its {pod.spec.active_deadline_seconds} s (its timeout in the catalogue, "
+            "or what was left of the workflow's); raise the 'timeout' meant, or give it more resources"
         )
     if reason in _LOST_REASONS:
         return PodLost(f"stage {stage!r}: its pod was lost ({reason}): {pod.status.message or 'no message'}")

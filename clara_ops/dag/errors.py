@@ -19,6 +19,10 @@ class DeadlineExceeded(StageError):
     """The pod ran longer than the stage's timeout."""
 
 
+class WorkflowTimeout(AirflowFailException):
+    """The stages of the run have used up the running time that the workflow has: trying again cannot help."""
+
+
 class PodLost(StageError):
     """The pod was evicted, deleted from outside, or its node is gone: nothing is wrong with the stage."""
 

@@ -22,11 +22,13 @@ from clara_ops.contract.environment import IMAGE_REGISTRY
 from clara_ops.contract.errors import StageExit
 from clara_ops.contract.evaluator import attributes_of, evaluate
 from clara_ops.dag.cause import cause_of, exit_code_of, taken_away
-from clara_ops.dag.errors import MemoryExhausted, OutOfMemory, StageError
+from clara_ops.dag.errors import MemoryExhausted, OutOfMemory, StageError, WorkflowTimeout
 from clara_ops.dag.listener import Listener
 from clara_ops.dag.pod_watch import WatchingPodManager
 from clara_ops.dag.prepare import facts_of, parameters_of, payload_of
+from clara_ops.dag.running_time import remember, used_by
 from clara_ops.dag.stage_trigger import LOG_SECONDS, POLL_SECONDS, StageTrigger
+from clara_ops.workflow.budget import deadline_of, used_up
 from clara_ops.workflow.pod import CONTAINER, stage_pod
 from clara_ops.workflow.workflow import Stage, Workflow
 
@@ -56,9 +58,7 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
             schedule_timeout_seconds=WAITING_SECONDS,
             startup_timeout_seconds=PULLING_SECONDS,
             startup_check_interval_seconds=_POLL_SECONDS,
-            execution_timeout=timedelta(
-                seconds=stage.entry.timeout + WAITING_SECONDS + PULLING_SECONDS + _SPARE_SECONDS
-            ),
+            execution_timeout=timedelta(seconds=stage.timeout + WAITING_SECONDS + PULLING_SECONDS + _SPARE_SECONDS),
             get_logs=True,
             init_container_logs=None,
             container_name_log_prefix_enabled=False,
@@ -70,6 +70,8 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
             **kwargs,
         )
         self.workflow = workflow
+        self._used = 0.0
+        self._deadline = stage.timeout
         self.stage = stage
 
     @cached_property
@@ -95,8 +97,17 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
         if store is not None and store.get(_OUT_OF_MEMORY) and stage.resources.memory_retry is not None:
             more = stage.resources.model_copy(update={"memory": stage.resources.memory_retry})
             stage = replace(stage, resources=more)
+        self._used = used_by(context, stage)
+        self._deadline = deadline_of(self.workflow, stage, self._used)
+        stage = replace(stage, timeout=max(self._deadline, 1))
         values = parameters_of(context, self.workflow.parameters)
         self.pod_template_dict = stage_pod(self.workflow, stage, context["run_id"], _registry(), values)
+
+    def cleanup(self, pod: V1Pod, remote_pod: V1Pod, xcom_result: Any = None, context: Context | None = None) -> None:
+        """Hand on how much running time is used, then go on as the provider does."""
+        if context is not None:
+            remember(context, self.stage, remote_pod)
+        super().cleanup(pod, remote_pod, xcom_result, context)
 
     def execute(self, context: Context) -> None:
         """Run the pod to its end.
@@ -104,8 +115,11 @@ class StageOperator(KubernetesPodOperator):  # type: ignore[misc]  # the provide
         Raises:
             StageInputRefused: exit 65; not tried again.
             AirflowSkipException: exit 99 with a `result.json`, or `when` is not met; what follows is skipped.
+            WorkflowTimeout: no running time is left for this stage.
             StageError: by its cause; tried again.
         """
+        if self._deadline < 1:
+            raise WorkflowTimeout(used_up(self.workflow, self.stage, self._used))
         self._check_when(payload_of(context), facts_of(context))
         with self._told_by_cause(context):
             super().execute(context)

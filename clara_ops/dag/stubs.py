@@ -10,7 +10,7 @@ from airflow.sdk import DAG, get_parsing_context
 
 from clara_ops.dag.compile import compile_workflow
 from clara_ops.dag.layout import CATALOGUE_FILE, workflow_file
-from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry
+from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry, WorkflowTimeout
 from clara_ops.workflow.errors import Problem
 from clara_ops.workflow.loading import load_workflows
 
@@ -85,13 +85,15 @@ def catalogue_text(catalogue: Catalogue) -> str:
     entries = {
         name: entry.model_dump(mode="json", by_alias=True, exclude_unset=True) for name, entry in catalogue.items()
     }
-    return json.dumps(entries, indent=1, sort_keys=True)
+    timeout = catalogue.workflow_timeout.model_dump()
+    return json.dumps({"stages": entries, "workflowTimeout": timeout}, indent=1, sort_keys=True)
 
 
-def read_catalogue_file(folder: Path) -> Mapping[str, CatalogueEntry]:
+def read_catalogue_file(folder: Path) -> Catalogue:
     """The catalogue that the bundle keeps."""
-    entries = json.loads((folder / CATALOGUE_FILE).read_text(encoding="utf-8"))
-    return {name: CatalogueEntry.model_validate(entry) for name, entry in entries.items()}
+    kept = json.loads((folder / CATALOGUE_FILE).read_text(encoding="utf-8"))
+    entries = {name: CatalogueEntry.model_validate(entry) for name, entry in kept["stages"].items()}
+    return Catalogue(entries, WorkflowTimeout.model_validate(kept["workflowTimeout"]))
 
 
 def _digest(*texts: str) -> str:

@@ -5,11 +5,12 @@ An entry is what `clara-wf cs NAME` writes, key for key as in 2019; the keys aft
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
 from clara_ops.contract.names import check_dns_label
 from clara_ops.workflow.errors import Problem, WorkflowFileError
@@ -155,7 +156,48 @@ class CatalogueEntry(FileModel):
         return str(PurePosixPath(self.app_dir) / name)
 
 
-Catalogue = Mapping[str, CatalogueEntry]
+class WorkflowTimeout(FileModel):
+    """Seconds that the stages of one run may run, one after the other; `workflowTimeout:` of a catalogue file.
+
+    Attributes:
+        default: of workflows without a `timeout` of their own.
+        maximum: what a workflow's `timeout` may be at most.
+    """
+
+    default: Seconds = 600
+    maximum: Seconds = 1800
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.default > self.maximum:
+            raise ValueError(f"default {self.default} is more than the maximum {self.maximum}")
+        return self
+
+    def refusal(self, seconds: int) -> str | None:
+        """What is said of a workflow that asks for more than it may."""
+        if seconds <= self.maximum:
+            return None
+        return (
+            f"timeout: at most {self.maximum} s; where a workflow may run longer, the catalogue file says so beside "
+            f"'stages:', for example workflowTimeout: {{maximum: {seconds}}}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue(Mapping[str, CatalogueEntry]):
+    """All entries by name, and what is said beside them."""
+
+    entries: Mapping[str, CatalogueEntry]
+    workflow_timeout: WorkflowTimeout = field(default_factory=WorkflowTimeout)
+
+    def __getitem__(self, name: str) -> CatalogueEntry:
+        return self.entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
 
 
 def unknown_stage(name: str, catalogue: Catalogue) -> str:
@@ -170,10 +212,10 @@ def load_catalogue(paths: Sequence[Path]) -> Catalogue:
         WorkflowFileError: with everything that is wrong in all of them; a stage that two files describe is an error.
     """
     problems: list[Problem] = []
-    entries = read_catalogue(catalogue_files(paths, problems), problems)
+    catalogue = read_catalogue(catalogue_files(paths, problems), problems)
     if problems:
         raise WorkflowFileError(problems)
-    return entries
+    return catalogue
 
 
 def catalogue_files(paths: Sequence[Path], problems: list[Problem]) -> tuple[YamlSource, ...]:
@@ -206,7 +248,16 @@ def read_catalogue(sources: Sequence[YamlSource], problems: list[Problem]) -> Ca
                 problems.append(source.problem(("stages", name), message, at_key=True))
                 continue
             entries[name], origins[name] = entry, source.file
-    return entries
+    return Catalogue(entries, _workflow_timeout(sources, problems))
+
+
+def _workflow_timeout(sources: Sequence[YamlSource], problems: list[Problem]) -> WorkflowTimeout:
+    """What the first file says that says anything."""
+    for source in sources:
+        if isinstance(source.data, dict) and "workflowTimeout" in source.data:
+            found = build_model(WorkflowTimeout, source.part(("workflowTimeout",)), problems)
+            return found or WorkflowTimeout()
+    return WorkflowTimeout()
 
 
 def read_entries(source: YamlSource, problems: list[Problem]) -> dict[str, CatalogueEntry]:

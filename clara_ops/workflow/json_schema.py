@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from clara_ops.contract.conf import FACTS
 from clara_ops.contract.evaluator import OPERATORS
-from clara_ops.workflow.catalogue import CatalogueEntry
+from clara_ops.workflow.catalogue import CatalogueEntry, WorkflowTimeout
 from clara_ops.workflow.form2019 import Lines2019
 from clara_ops.workflow.meanings import key_meanings, meaning_of, models_in
 from clara_ops.workflow.model import WorkflowSpec
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-_MODELS = (WorkflowSpec, Lines2019, CatalogueEntry)
+_MODELS = (WorkflowSpec, Lines2019, CatalogueEntry, WorkflowTimeout)
 
 
 def workflow_schema() -> Json:
@@ -112,6 +112,7 @@ _FILES = {
                 "type": "array",
                 "items": {"type": "string"},
             },
+            "workflowTimeout": {"$ref": "#/$defs/WorkflowTimeout"},
         },
     },
 }

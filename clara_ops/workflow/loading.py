@@ -45,7 +45,7 @@ def workflows_of(source: YamlSource, catalogue: Catalogue) -> tuple[Workflow, ..
     workflows: list[Workflow] = []
     if not isinstance(source.data, dict):
         raise WorkflowFileError([source.problem((), _NOTHING)])
-    own = {**catalogue, **read_entries(source, problems)}
+    own = replace(catalogue, entries={**catalogue.entries, **read_entries(source, problems)})
     named_catalogues(source, problems)
     for workflow_id, path in _find(source, problems):
         if len(problems) >= MAX_PROBLEMS:
@@ -141,7 +141,7 @@ def _find(source: YamlSource, problems: list[Problem]) -> list[tuple[str, KeyPat
 
 def _under_workflows(source: YamlSource, problems: list[Problem]) -> list[tuple[str, KeyPath]]:
     workflows = source.data["workflows"]
-    others = sorted(set(source.data) - {"workflows", "stages", "catalogues"})
+    others = sorted(set(source.data) - {"workflows", "stages", "catalogues", "workflowTimeout"})
     problems.extend(source.problem((key,), f"unknown key {key!r} beside 'workflows:'", at_key=True) for key in others)
     if not isinstance(source.data.get("stages", {}), dict | None):
         problems.append(source.problem(("stages",), "stages: expected a mapping of catalogue entries, by stage"))

@@ -112,6 +112,8 @@ class WorkflowSpec(FileModel):
             `CLARA_PARAMETER_<NAME>`, and may refer to it in `args` and `env`.
         kind: of what kind input and output are.
         review: a person decides whether the results are delivered; without it they are.
+        timeout: seconds that its stages may run, one after the other; 600 when not given, 1800 at most, unless the
+            catalogue file says otherwise (`workflowTimeout`). Waiting, review and delivery do not count.
         priority: order in queues and on nodes.
         destinations: names of DICOM destinations; the one of the AE title's mapping when not given.
         sample: folder with sample input, relative to this file.
@@ -126,6 +128,7 @@ class WorkflowSpec(FileModel):
     parameters: Parameters
     kind: Kinds = Kinds()
     review: Review | None = None
+    timeout: Seconds | None = None
     priority: Priority = "normal"
     destinations: tuple[StrictStr, ...] = ()
     sample: StrictStr | None = None

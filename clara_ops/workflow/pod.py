@@ -53,7 +53,7 @@ def stage_pod(
         "serviceAccountName": SERVICE_ACCOUNT,
         "automountServiceAccountToken": False,
         "restartPolicy": "Never",
-        "activeDeadlineSeconds": stage.entry.timeout,
+        "activeDeadlineSeconds": stage.timeout,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,

@@ -13,7 +13,7 @@ from typing import Any
 
 from clara_ops.contract.conf import FACTS
 from clara_ops.contract.evaluator import OPERATORS, evaluate
-from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry, load_catalogue
+from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry, WorkflowTimeout, load_catalogue
 from clara_ops.workflow.errors import WorkflowFileError
 from clara_ops.workflow.form2019 import Lines2019
 from clara_ops.workflow.json_schema import catalogue_schema, workflow_schema
@@ -27,7 +27,7 @@ CATALOGUE = ROOT / "helm" / "clara-workflow" / "values.yaml"
 
 _TEMPLATE = Path(__file__).with_name("reference.md")
 _DIRECTIVE = re.compile(r"@(\w+)(?: (\w+))?")
-_MODELS = models_in(WorkflowSpec, Lines2019, CatalogueEntry)
+_MODELS = models_in(WorkflowSpec, Lines2019, CatalogueEntry, WorkflowTimeout)
 _TRUTH = {True: "true", False: "false", None: "unknown"}
 _WORDS = {
     "string": "text",

@@ -49,6 +49,7 @@ class _Resolver:
         self._source = source
         self._catalogue = catalogue
         self._problems = problems
+        self._timeout = spec.timeout or catalogue.workflow_timeout.default
         self._names = [stage.name or stage.stage for stage in spec.stages]
         self._outputs = [stage.output or f"{name}/output" for stage, name in zip(spec.stages, self._names, strict=True)]
 
@@ -56,6 +57,7 @@ class _Resolver:
         known = len(self._problems)
         self._check_names()
         self._check_parameters()
+        self._check_timeout()
         self._check_folders()
         after = self._after()
         if len(self._problems) > known:
@@ -76,6 +78,7 @@ class _Resolver:
 
     def check_parts(self) -> None:
         self._check_names()
+        self._check_timeout()
         self._check_stages_alone()
 
     def _workflow(self, stages: dict[str, Stage], order: tuple[str, ...]) -> Workflow:
@@ -95,6 +98,7 @@ class _Resolver:
             kind=spec.kind,
             review=spec.review,
             priority=spec.priority,
+            timeout=self._timeout,
             destinations=spec.destinations,
             sample=spec.sample,
             file=self._source.file,
@@ -146,6 +150,11 @@ class _Resolver:
         for name, parameter in self._spec.parameters.items():
             for key, message in declaration_problems(name, parameter):
                 self._report(("parameters", name, key) if key else ("parameters", name), message, at_key=not key)
+
+    def _check_timeout(self) -> None:
+        refusal = self._catalogue.workflow_timeout.refusal(self._timeout)
+        if refusal is not None:
+            self._report(("timeout",), refusal)
 
     def _check_folders(self) -> None:
         places: list[tuple[KeyPath, str]] = [(("input",), self._spec.input)]
@@ -207,6 +216,7 @@ class _Resolver:
             env={**literal_variables(entry.env), **stage.env},
             resources=self._resources(index, stage, entry),
             placement=entry.placement.overlaid(stage.placement),
+            timeout=min(entry.timeout, self._timeout),
             lock=f"{name}.lock" if renamed else entry.lock_name,
             log=f"{name}.log" if renamed else PurePosixPath(entry.log_name).name,
             when=stage.when,

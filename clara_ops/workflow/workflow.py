@@ -28,6 +28,7 @@ class Stage:
         args: what the container's program gets, declared defaults included; with references to parameters.
         env: the catalogue entry's variables, and over them the workflow's; with references to parameters.
         resources, placement: the catalogue entry's, and over them the workflow's.
+        timeout: seconds that its pod may run: the catalogue entry's, and never more than the workflow's.
         lock: file name of its lock; `wait_locks` those of the stages in `after`.
         log: file name of its log.
         when: rule that has to be met, else the stage is skipped.
@@ -42,6 +43,7 @@ class Stage:
     env: Mapping[str, str | SecretKey] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     placement: Placement = field(default_factory=Placement)
+    timeout: int = 0
     lock: str = ""
     wait_locks: tuple[str, ...] = ()
     log: str = ""
@@ -57,6 +59,7 @@ class Workflow:
         accepts: rule over the facts of the input, see `clara_ops.contract.evaluator`; None takes everything.
         parameters: what a person may set for one run, by name.
         review: what a person is asked before delivery; None where nobody is.
+        timeout: seconds that its stages may run, one after the other, see `clara_ops.workflow.budget`.
         destinations: names of DICOM destinations; empty for the one of the AE title's mapping.
         sample: folder with sample input, relative to the file.
         file: where it is written; `line` and `column` of its beginning.
@@ -72,6 +75,7 @@ class Workflow:
     kind: Kinds
     review: Review | None
     priority: Priority
+    timeout: int
     destinations: tuple[str, ...]
     sample: str | None
     file: str

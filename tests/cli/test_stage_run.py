@@ -1,5 +1,6 @@
 """Which stages of a local run are left out, and why; the pod API answers from memory."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,12 @@ class Silent:
         pass
 
 
-def run(folder: Path, *failing: str) -> dict[str, tuple[StageState, str]]:
+def run(folder: Path, *failing: str, timeout: int = 600) -> dict[str, tuple[StageState, str]]:
     path = folder / "branches.yaml"
     path.write_text(BRANCHES)
     (workflow,) = load_workflows(path, load_catalogue([ROOT / "helm" / "clara-workflow" / "values.yaml"]))
     api: Any = Pods(failing)
+    workflow = replace(workflow, timeout=timeout)
     outcomes = LocalRun(workflow, "job", folder, folder, {"modality": "CT"}, api).run(Silent())
     return {outcome.stage: (outcome.state, outcome.reason) for outcome in outcomes}
 
@@ -86,3 +88,9 @@ def test_a_join_of_skipped_branches_is_skipped_and_names_them(tmp_path: Path) ->
 def test_a_branch_that_failed_stops_what_comes_after(tmp_path: Path, stage: str) -> None:
     outcomes = run(tmp_path, "ct", "others") if stage == "join" else run(tmp_path, "dicom-reader")
     assert outcomes[stage][0] is StageState.NOT_RUN
+
+
+def test_a_stage_without_running_time_left_does_not_start(tmp_path: Path) -> None:
+    state, reason = run(tmp_path, timeout=0)["dicom-reader"]
+    assert state is StageState.FAILED
+    assert reason.startswith("workflow 'branches' has used up its 0 s of running time")

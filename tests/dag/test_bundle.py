@@ -98,6 +98,21 @@ def test_a_file_that_is_mended_is_found_at_the_next_refresh(bundle: Bundle, sour
     assert version_of(made) != before
 
 
+def test_what_the_catalogue_says_of_running_time_counts_in_the_bundle_too(bundle: Bundle, source: Path) -> None:
+    long = workflow(3, "long") + "timeout: 3600\n"
+    (source / "long.yaml").write_text(long)
+    (error,) = parse(bundle()).import_errors.values()
+    assert "long.yaml:4:10: timeout: at most 1800 s" in error
+    with (source.parent / "values.yaml").open("a") as values:
+        values.write("workflowTimeout: {default: 60, maximum: 3600}\n")
+    made = bundle()
+    made.refresh()
+    bag = parse(made)
+    assert bag.import_errors == {}
+    assert bag.dags["long"].get_task("dicom-reader").workflow.timeout == 3600
+    assert bag.dags["second"].get_task("dicom-reader").stage.timeout == 60
+
+
 def test_nothing_changes_where_no_file_has_changed(bundle: Bundle) -> None:
     made = bundle()
     version, times = version_of(made), stub_times(made)

@@ -212,7 +212,7 @@ def test_a_long_stage_waits_in_the_triggerer(
     (tmp_path / "one.yaml").write_text(
         "id: 7b413e24-d018-4689-8c41-73272f6649d4\nname: one\nstages: [{stage: dicom-reader}]"
     )
-    (dag,) = compile_file(tmp_path / "one.yaml", {"dicom-reader": entry})
+    (dag,) = compile_file(tmp_path / "one.yaml", Catalogue({"dicom-reader": entry}))
     assert dag.get_task("dicom-reader").deferrable is expected
 
 

@@ -27,7 +27,9 @@ from clara_ops.dag.errors import (
     PodLost,
     StageError,
     StageInputRefused,
+    WorkflowTimeout,
 )
+from clara_ops.dag.running_time import USED
 from clara_ops.dag.stage_operator import StageOperator
 from clara_ops.workflow.catalogue import load_catalogue
 from clara_ops.workflow.fields import SecretKey
@@ -106,15 +108,36 @@ def stage_task(script: str, **changes: Any) -> StageOperator:
     when, env = changes.pop("when", None), changes.pop("env", {})
     memory = {"memory": changes.pop("memory", "512Mi"), "memory_retry": changes.pop("memory_retry", None)}
     resources = stage.resources.model_copy(update={"cpu": "1", **memory})
+    timeout = changes.pop("timeout", stage.timeout)
     entry = stage.entry.model_copy(update={"command": ("sh", "-c", script), **changes})
-    stage = replace(stage, entry=entry, resources=resources, args=(), when=when, env=env)
+    stage = replace(stage, entry=entry, resources=resources, args=(), when=when, env=env, timeout=timeout)
     return StageOperator(workflow=replace(workflow, stages=(stage,)), stage=stage, task_id=stage.name)
 
 
-def run(task: StageOperator, try_number: int = 1, store: dict[str, Any] | None = None, **facts: Any) -> None:
-    """Execute as Airflow's task runner does; `store` is what is kept from try to try."""
+def run(
+    task: StageOperator,
+    try_number: int = 1,
+    store: dict[str, Any] | None = None,
+    used: dict[str, float] | None = None,
+    max_tries: int = 2,
+    **facts: Any,
+) -> dict[str, Any]:
+    """Execute as Airflow's task runner does, and tell what the task hands on.
+
+    Args:
+        store: what is kept from try to try.
+        used: what earlier stages have handed on.
+        max_tries: which Airflow raises when a person clears the task.
+    """
+    xcoms: dict[str, Any] = {}
     instance = SimpleNamespace(
-        dag_id="organ-seg", task_id=task.task_id, try_number=try_number, map_index=-1, xcom_push=lambda **_: None
+        dag_id="organ-seg",
+        task_id=task.task_id,
+        try_number=try_number,
+        max_tries=max_tries,
+        map_index=-1,
+        xcom_push=lambda key, value: xcoms.update({key: value}),
+        xcom_pull=lambda task_ids, **_: (used or {}).get(task_ids),
     )
     conf = {"payload": RUN, "facts": facts}
     dag = SimpleNamespace(parent_dag=None)
@@ -123,6 +146,7 @@ def run(task: StageOperator, try_number: int = 1, store: dict[str, Any] | None =
     context["task_state_store"] = kept
     task.render_template_fields(context)
     task.execute(context)
+    return xcoms
 
 
 @pytest.fixture
@@ -191,6 +215,43 @@ def test_a_stage_that_needs_more_than_there_is_fails_at_once() -> None:
     store["clara_out_of_memory"] = True
     with pytest.raises(MemoryExhausted, match="144Mi"):
         run(stage_task(HUNGRY, memory="128Mi", memory_retry="144Mi"), 2, store)
+
+
+def after(*names: str, timeout: int, task: StageOperator) -> StageOperator:
+    """The same task, after other stages and in a workflow with this much running time."""
+    task.stage = replace(task.stage, after=names)
+    task.workflow = replace(task.workflow, timeout=timeout)
+    return task
+
+
+def test_running_time_is_handed_on_along_the_longest_chain() -> None:
+    task = after("left", "right", "skipped", timeout=600, task=stage_task("sleep 1.2"))
+    used = run(task, used={"left": 20.5, "right": 10.0})[USED]
+    assert 21.5 <= used <= 30, "times of containers are whole seconds"
+
+
+def test_a_stage_gets_what_is_left_of_the_workflows_running_time() -> None:
+    task = after("reader", timeout=600, task=stage_task("sleep 30"))
+    with pytest.raises(DeadlineExceeded, match=r"longer than its 1 s \(its timeout in the catalogue, or what was left"):
+        run(task, used={"reader": 598.7})
+    with pytest.raises(
+        WorkflowTimeout, match=r"used up its 600 s of running time: 599 s .* of stage 'dicom-reader'; raise"
+    ):
+        run(task, used={"reader": 599.2})
+
+
+def test_tries_that_failed_use_running_time_until_a_person_clears_the_task() -> None:
+    store: dict[str, Any] = {}
+
+    def task(timeout: int) -> StageOperator:
+        return after(timeout=timeout, task=stage_task("sleep 1.2; exit 3"))
+
+    with pytest.raises(StageError, match="exit code 3"):
+        run(task(600), store=store)
+    with pytest.raises(WorkflowTimeout, match="used up its 1 s of running time"):
+        run(task(1), 2, store)
+    with pytest.raises(StageError, match="exit code 3"):
+        run(task(600), 3, store, max_tries=4)
 
 
 def test_a_pod_api_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cluster: Cluster) -> None:

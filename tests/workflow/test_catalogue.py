@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from clara_ops.workflow.catalogue import Catalogue, load_catalogue
+from clara_ops.workflow.catalogue import Catalogue, WorkflowTimeout, load_catalogue
 from clara_ops.workflow.errors import WorkflowFileError
 from clara_ops.workflow.options import complete_args
 
@@ -122,6 +122,28 @@ def test_missing_keys_and_a_name_that_is_another_all_at_once(tmp_path: Path) -> 
 def test_a_timeout_is_seconds(tmp_path: Path, timeout: str) -> None:
     path = write(tmp_path / "values.yaml", entry=ENTRY.replace('"60"', timeout))
     assert "expected seconds" in errors_of(path)[0]
+
+
+def test_a_site_says_how_long_workflows_may_run(tmp_path: Path) -> None:
+    path = write(tmp_path / "values.yaml", 'workflowTimeout: {default: "900", maximum: 7200}')
+    assert load_catalogue([path]).workflow_timeout == WorkflowTimeout(default=900, maximum=7200)
+    assert load_catalogue([OWN]).workflow_timeout == WorkflowTimeout(default=600, maximum=1800)
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "message"),
+    [
+        ("workflowTimeout: {default: 2000}", "8:18", "default 2000 is more than the maximum 1800"),
+        ("workflowTimeout: {maximum: -1}", "8:28", "expected seconds"),
+        ("workflowTimeout: {max: 10}", "8:19", "unknown key 'max' (did you mean 'maximum'?)"),
+        ("workflowTimeout: 900", "8:18", "expected a mapping"),
+    ],
+)
+def test_what_is_wrong_with_how_long_workflows_may_run(tmp_path: Path, line: str, place: str, message: str) -> None:
+    path = write(tmp_path / "values.yaml", line)
+    (error,) = errors_of(path)
+    assert error.startswith(f"{path}:{place}: ")
+    assert message in error
 
 
 def test_other_catalogues_are_named_relative_to_the_file(tmp_path: Path) -> None:

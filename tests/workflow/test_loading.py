@@ -250,6 +250,13 @@ EXTENDED_ERRORS = [
         "4:11",
         "unknown key 'modalities' (did you mean 'modality'?)",
     ),
+    (
+        "stages: [{stage: dicom-reader}]\ntimeout: 1801",
+        "4:10",
+        "timeout: at most 1800 s; where a workflow may run longer",
+    ),
+    ("stages: [{stage: dicom-reader}]\ntimeout: 0", "4:10", "expected seconds, at least 1"),
+    ("stages: [{stage: dicom-reader}]\ntimeout: 10 min", "4:10", "expected seconds, at least 1"),
     ("stages: [{stage: dicom-reader}]\nkind: {input: jpeg}", "4:15", "expected one of 'dicom', 'mhd' or 'npz'"),
     ("stages: [{stage: dicom-reader}]\ndestinations: ['']", "4:16", "a destination needs a name"),
     ("stages: nothing", "3:9", "stages: expected a list; found 'nothing'"),
@@ -264,6 +271,16 @@ EXTENDED_ERRORS = [
 def test_what_is_wrong_with_the_extended_form(problems: Problems, body: str, place: str, message: str) -> None:
     found = problems(HEAD + body + "\n")
     assert any(line.startswith(f"w.yaml:{place}: ") and message in line for line in found), found
+
+
+def test_the_running_time_of_a_workflow_bounds_its_stages(load: Load) -> None:
+    stages = "stages: [{stage: dicom-reader}, {stage: ai-vnet}]\n"
+    (usual,) = load(HEAD + stages)
+    assert (usual.timeout, [stage.timeout for stage in usual.stages]) == (600, [300, 300])
+    (short,) = load(HEAD + stages + 'timeout: "120"\n')
+    assert (short.timeout, [stage.timeout for stage in short.stages]) == (120, [120, 120])
+    (long,) = load(HEAD + stages + "timeout: 1800\n")
+    assert (long.timeout, [stage.timeout for stage in long.stages]) == (1800, [300, 300])
 
 
 def test_a_ring_is_shown(problems: Problems) -> None:

@@ -110,6 +110,7 @@ WORKFLOW = """\
 id: 7b413e24-d018-4689-8c41-73272f6649d4
 name: vendors
 priority: higher
+timeout: 1200
 stages:
   - stage: dicom-reader
     args: --split --workers 2
