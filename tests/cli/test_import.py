@@ -38,10 +38,10 @@ def test_a_pipeline_is_written_where_workflows_are(project_folder: Path) -> None
     printed = run(str(DATA / "clara-liver.yaml"), "--id", ID)
     file = project_folder / "dags" / "workflows" / "liver-tumor-pipeline.yaml"
     assert f"dags/workflows/liver-tumor-pipeline.yaml: workflow liver-tumor-pipeline ({ID})" in printed
-    assert "clara-liver.yaml:44:9: service 'trtis'" in printed
+    assert "clara-liver.yaml:47:9: service 'trtis'" in printed
     assert "then clara-wf validate dags/workflows/liver-tumor-pipeline.yaml" in printed
     assert "# Imported from clara-liver.yaml." in file.read_text()
-    assert "#   44:9: service 'trtis'" in file.read_text()
+    assert "#   47:9: service 'trtis'" in file.read_text()
     (workflow,) = load_workflows(file, load_catalogue([ROOT / "helm/clara-workflow/values.yaml"]))
     assert workflow.id == ID
     with pytest.raises(FileTaken, match="is there already"):

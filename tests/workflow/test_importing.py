@@ -72,7 +72,7 @@ def test_its_containers_start_as_they_did(liver: Imported, catalogue: Catalogue)
     pod = stage_pod(workflow, workflow.stage("liver-tumor-segmentation"), "run")
     (container,) = pod["spec"]["containers"]
     assert container["image"] == "clara/ai-livertumor:0.7.1"
-    assert container["args"] == ["python", "-m", "ai_livertumor", "--model", "segmentation_liver_v1"]
+    assert container["args"] == ["python", "-m", "ai_livertumor", "--model=segmentation_liver_v1", "--home=${HOME}"]
     assert container["resources"]["limits"] == {"cpu": "2", "memory": "8192Mi", "nvidia.com/gpu": "1"}
     places = {mount["mountPath"]: mount.get("subPath") for mount in container["volumeMounts"]}
     assert places["/input"] == "payloads/run/dicom-reader/output"
@@ -84,22 +84,44 @@ def test_its_containers_start_as_they_did(liver: Imported, catalogue: Catalogue)
 
 
 def test_what_a_clara_pipeline_loses_is_told(liver: Imported) -> None:
-    said = notes(liver)
-    assert said == {
-        "6:3": "parameter 'model' is fixed at its default 'segmentation_liver_v1'",
-        "7:3": "parameter 'destination' is fixed at its default 'MYPACS'",
-        "11:3": "stage 'fusion': nothing waits for it, so what it writes is delivered too",
-        "14:7": "runs here as stage 'dicom-reader' of the catalogue",
-        "34:7": "NVIDIA_CLARA_TRTISURI: the platform sets it itself",
-        "41:9": "output 'probability': a stage has one output folder here",
-        "44:9": "service 'trtis': the platform's Triton serves; put the models into it",
-        "60:9": "input at /in/volume: here, with several, it is at /in/volume/dicom-reader",
-        "62:9": "input at /in/labels: here, with several, it is at /in/volume/liver-tumor-segmentation",
-        "66:15": "written to /out/fused: here the folder is /in/output",
-        "69:7": "runs here as stage 'dicom-writer' of the catalogue",
-        "78:5": "operator 'register-dicom-output': the platform delivers itself, to MYPACS",
-        "86:5": "operator 'register-volume-images-for-rendering': the platform registers with the render server itself",
+    assert notes(liver) == {
+        "13:3": "stage 'fusion': nothing waits for it, so what it writes is delivered too",
+        "16:7": "runs here as stage 'dicom-reader' of the catalogue",
+        "28:12": "parameter 'tag' is fixed here at its default '0.7.1'",
+        "37:7": "NVIDIA_CLARA_TRTISURI: the platform sets it itself",
+        "44:9": "output 'probability': a stage has one output folder here",
+        "47:9": "service 'trtis': the platform's Triton serves; put the models into it",
+        "63:9": "input at /in/volume: here, with several, it is at /in/volume/dicom-reader",
+        "65:9": "input at /in/labels: here, with several, it is at /in/volume/liver-tumor-segmentation",
+        "69:15": "written to /out/fused: here the folder is /in/output",
+        "72:7": "runs here as stage 'dicom-writer' of the catalogue",
+        "81:5": "operator 'register-dicom-output': the platform delivers itself, to MYPACS",
+        "85:16": "parameter 'destination' is fixed here at its default 'MYPACS'",
+        "89:5": "operator 'register-volume-images-for-rendering': the platform registers with the render server itself",
     }
+
+
+def test_its_parameters_stay_parameters_where_a_stage_may_refer_to_them(liver: Imported, catalogue: Catalogue) -> None:
+    workflow = loaded(liver, catalogue)
+    assert {name: (item.type, item.default) for name, item in workflow.parameters.items()} == {
+        "model": ("text", "segmentation_liver_v1"),
+        "threads": ("integer", 2),
+    }
+
+
+def test_a_text_that_would_begin_a_word_is_fixed() -> None:
+    text = (
+        "api-version: 0.4.0\nname: p\nparameters: {a-b: x, n: 7, '9': y}\noperators:\n"
+        "- name: a\n  container: {image: a, command: "
+        "['${{ a-b }}', '${{ n }}', '-${{ a-b }}', '-${{ 9 }}', '$${', '${{ z }}']}\n"
+    )
+    imported = import_pipeline(parse_yaml(text.encode(), "p.yaml"))
+    assert imported.workflow["stages"][0]["args"] == ["x", "${n}", "-${a_b}", "-${parameter_9}", "$$${", ""]
+    assert set(imported.workflow["parameters"]) == {"a_b", "n", "parameter_9"}
+    assert sorted(note.message for note in imported.notes) == [
+        "parameter 'a-b' is fixed here at its default 'x'",
+        "placeholder 'z' has no default under 'parameters'; it is left empty",
+    ]
 
 
 OPERATOR = "{name: a, container: {image: a}, input: [{path: /input}], output: [{path: /output}]}"
@@ -168,7 +190,8 @@ def test_what_a_clinical_workflow_loses_is_told(router: Imported) -> None:
     assert set(said) == {"6:15", "7:19", "10:2", "22:7", "38:5", "49:39", "56:12", "71:12", "81:12", "90:14", "107:10"}
     assert said["22:7"].endswith("a part is LEFT OUT, so more runs here: DICOM attribute (0018,0050) is no fact here")
     assert "another way to the same task has no condition" in said["49:39"]
-    assert said["71:12"] == "task 'review' of type 'aide_clinical_review' has no counterpart; what follows goes on"
+    assert said["71:12"].startswith("task 'review': a person reviews at the end here, before delivery")
+    assert router.workflow["review"] == {"onTimeout": "reject"}
 
 
 def task(name: str, *after: Any, **more: Any) -> Json:

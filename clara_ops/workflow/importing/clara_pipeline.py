@@ -10,16 +10,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Any
 
 from clara_ops.workflow.errors import Problem, WorkflowFileError
 from clara_ops.workflow.importing.clara_definition import Container, Operator, Pipeline, Port
+from clara_ops.workflow.importing.clara_parameters import PipelineParameters
 from clara_ops.workflow.importing.imported import Imported, Json, Notes, entry, label, labels, variables
 from clara_ops.workflow.resolve import TASKS_OF_THE_PRODUCT
 from clara_ops.workflow.schema import build_model, nearest
 from clara_ops.workflow.yaml_source import KeyPath, YamlSource
 
-_PLACEHOLDER = re.compile(r"\$\{\{\s*([\w.-]+)\s*\}\}")
 _OURS = ("dicom-reader", "dicom-writer")
 _REGISTRATION = "register-results"
 
@@ -36,37 +35,15 @@ def import_pipeline(source: YamlSource) -> Imported:
         WorkflowFileError: it is not sound itself: a key is missing, an operator is not there, or in another file.
     """
     notes = Notes(source)
-    source = replace(source, data=_filled_in(source.data, (), _defaults(source, notes), notes))
+    parameters = PipelineParameters(source.data.get("parameters"), notes)
+    source = replace(source, data=parameters.fixed(source.data, ()))
     problems: list[Problem] = []
     pipeline = build_model(Pipeline, source, problems)
     if pipeline is not None:
         problems.extend(_operator_problems(pipeline, source))
     if pipeline is None or problems:
         raise WorkflowFileError(problems)
-    return _Converter(pipeline, notes).convert()
-
-
-def _defaults(source: YamlSource, notes: Notes) -> Mapping[str, str]:
-    parameters = source.data.get("parameters")
-    if not isinstance(parameters, Mapping):
-        return {}
-    for name, value in parameters.items():
-        notes.add(("parameters", name), f"parameter {name!r} is fixed at its default {value!r}", at_key=True)
-    return {name: "" if value is None else str(value) for name, value in parameters.items()}
-
-
-def _filled_in(data: Any, path: KeyPath, defaults: Mapping[str, str], notes: Notes) -> Any:
-    """The data with defaults in the place of `${{ parameter }}`."""
-    if isinstance(data, dict):
-        return {key: _filled_in(value, (*path, key), defaults, notes) for key, value in data.items()}
-    if isinstance(data, list):
-        return [_filled_in(value, (*path, index), defaults, notes) for index, value in enumerate(data)]
-    if not isinstance(data, str):
-        return data
-    for name in _PLACEHOLDER.findall(data):
-        if name not in defaults:
-            notes.add(path, f"placeholder {name!r} has no default under 'parameters'; it is left empty")
-    return _PLACEHOLDER.sub(lambda match: defaults.get(match[1], ""), data)
+    return _Converter(pipeline, parameters, notes).convert()
 
 
 def _operator_problems(pipeline: Pipeline, source: YamlSource) -> list[Problem]:
@@ -91,8 +68,9 @@ def _operator_problems(pipeline: Pipeline, source: YamlSource) -> list[Problem]:
 class _Converter:
     """One pipeline on its way. `_labels` are the names of the stages, by operator; `_dropped` are no stages here."""
 
-    def __init__(self, pipeline: Pipeline, notes: Notes) -> None:
+    def __init__(self, pipeline: Pipeline, parameters: PipelineParameters, notes: Notes) -> None:
         self._pipeline = pipeline
+        self._parameters = parameters
         self._notes = notes
         self._operators = {operator.name: operator for operator in pipeline.operators}
         self._dropped = {operator.name for operator in pipeline.operators if _is_registration(operator)}
@@ -123,13 +101,14 @@ class _Converter:
             "description": pipeline.description,
             "stages": stages,
         }
-        if self._destinations:
-            workflow["destinations"] = self._destinations
+        workflow["parameters"] = self._parameters.declarations
+        workflow["destinations"] = self._destinations
         return Imported({key: value for key, value in workflow.items() if value}, entries, self._notes.in_order())
 
     def _drop(self, operator: Operator, path: KeyPath) -> None:
         """An operator that hands results on: its destinations are kept, the rest is the platform's work."""
-        words = list(operator.container.command) if operator.container is not None else []
+        command = operator.container.command if operator.container is not None else ()
+        words = [self._parameters.text(word, (*path, "container", "command")) for word in command]
         if "renderserver" in "".join(words).lower():
             self._notes.add(path, f"operator {operator.name!r}: the platform registers with the render server itself")
             return
@@ -190,8 +169,13 @@ class _Converter:
             made["resources"] = resources
         if operator.models:
             made["models"] = [model.name for model in operator.models]
-        if given := variables(operator.variables, (*path, "variables"), self._notes):
-            made["env"] = given
+        plain = {
+            name: value
+            for name, value in self._variables(operator).items()
+            if not self._parameters.has_reference(value)
+        }
+        if plain:
+            made["env"] = plain
         if self._pipeline.pull_secrets:
             made["imagePullSecrets"] = [
                 str(secret["name"] if isinstance(secret, dict) and "name" in secret else secret)
@@ -229,8 +213,20 @@ class _Converter:
         if words and ours:
             self._notes.add((*path, "container", "command"), "its options: see those of the stage in the catalogue")
         elif words:
-            made["args"] = list(words)
+            place = (*path, "container", "command")
+            made["args"] = [self._parameters.reference(word, place) for word in words]
+        refer = {
+            name: value for name, value in self._variables(operator).items() if self._parameters.has_reference(value)
+        }
+        if refer and not ours:
+            made["env"] = {
+                name: self._parameters.reference(value, (*path, "variables", name)) for name, value in refer.items()
+            }
         return made
+
+    def _variables(self, operator: Operator) -> dict[str, str]:
+        index = self._pipeline.operators.index(operator)
+        return variables(operator.variables, ("operators", index, "variables"), self._notes)
 
     def _inputs(self, operator: Operator, path: KeyPath) -> list[str]:
         """The folders that a stage reads; the payload is at `<appDir>/dicom` anyway."""

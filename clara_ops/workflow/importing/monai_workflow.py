@@ -14,6 +14,7 @@ from clara_ops.workflow.importing.monai_condition import ConditionError, Convert
 from clara_ops.workflow.importing.monai_definition import ClinicalWorkflow, Task, clinical_workflow
 from clara_ops.workflow.importing.monai_graph import Condition, Way, is_stage, places_outside, ways_to_tasks
 from clara_ops.workflow.importing.monai_stage import stage_of_task
+from clara_ops.workflow.parameters import literal
 from clara_ops.workflow.resolve import TASKS_OF_THE_PRODUCT
 from clara_ops.workflow.schema import build_model
 from clara_ops.workflow.yaml_source import KeyPath, YamlSource
@@ -21,6 +22,7 @@ from clara_ops.workflow.yaml_source import KeyPath, YamlSource
 _PRODUCED = re.compile(r"\{\{\s*context\.executions\.([\w-]+)\.(?:artifacts\b.*|output_dir\s*)\}\}")
 _RECEIVED = re.compile(r"\{\{\s*context\.input\b.*\}\}")
 _WITHOUT_A_TRACE = frozenset({"router", "export"})
+_REVIEW = re.compile("clinical.?review", re.IGNORECASE)
 
 
 def import_clinical_workflow(source: YamlSource) -> Imported:
@@ -49,6 +51,7 @@ class _Converter:
             raise WorkflowFileError([source.problem(("tasks",), "no task that is reached runs a container")])
         self._labels = dict(zip(tasks, labels(tasks, TASKS_OF_THE_PRODUCT), strict=True))
         self._accepts: list[Rule] = []
+        self._is_reviewed = False
 
     def convert(self) -> Imported:
         workflow = self._workflow
@@ -64,6 +67,8 @@ class _Converter:
                 stage = self._labels[task.id]
                 entries[stage], words = stage_of_task(stage, task, path, self._notes)
                 stages.append(self._stage(stage, task, path, words))
+            elif _REVIEW.search(task.type):
+                self._review(task, path)
             elif task.type.lower() not in _WITHOUT_A_TRACE:
                 self._notes.add(
                     (*path, "type"), f"task {task.id!r} of type {task.type!r} has no counterpart; what follows goes on"
@@ -74,10 +79,17 @@ class _Converter:
             made["description"] = workflow.description
         if accepts := self._accepted():
             made["accepts"] = accepts
+        if self._is_reviewed:
+            made["review"] = {"onTimeout": "reject"}
         if destinations := self._destinations(stages):
             made["destinations"] = destinations
         self._tell_of_the_gateway()
         return Imported({**made, "stages": stages}, entries, self._notes.in_order())
+
+    def _review(self, task: Task, path: KeyPath) -> None:
+        self._is_reviewed = True
+        words = "a person reviews at the end here, before delivery ('review:'); what follows does not wait for it"
+        self._notes.add((*path, "type"), f"task {task.id!r}: {words}")
 
     def _stage(self, stage: str, task: Task, path: KeyPath, words: list[str]) -> Json:
         ways = self._ways[task.id]
@@ -89,7 +101,7 @@ class _Converter:
         if inputs and inputs != ([f"{name}/output" for name in after] or ["dicom/input"]):
             made["input"] = inputs
         if words:
-            made["args"] = words
+            made["args"] = [literal(word) for word in words]
         rule = self._rule_of_ways(ways)
         if rule is None:
             return made
