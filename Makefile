@@ -25,7 +25,7 @@ quick: setup ## The tests that need no servers
 	$(AIRFLOW)/python -m pytest tests/dag tests/localkube -q -m "airflow and not e2e and not kube"
 
 e2e: setup-tests ## The tests that start real peers: Airflow, Triton, Orthanc, DCMTK, Chromium
-	$(CLARA)/python -m pytest tests -q -m "e2e and not airflow and not kube" --durations=15
+	$(CLARA)/python -m pytest tests -q -m "e2e and not airflow and not kube" -n 2 --dist loadfile --durations=25
 	$(AIRFLOW)/python -m pytest tests/dag tests/localkube -q -m "airflow and e2e"
 
 e2e-kube: setup-tests ## The main job on the Kubernetes of KUBECONFIG
