@@ -4,7 +4,7 @@ CLARA := .venvs/clara/bin
 AIRFLOW := .venvs/airflow/bin
 TESTS ?= tests
 
-.PHONY: help setup setup-tests demo test quick lint format types e2e e2e-kube bench docs locks clean
+.PHONY: help setup setup-tests demo test quick lint format types e2e e2e-kube fuzz bench bench-stages docs locks clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,8 +45,14 @@ types: setup ## mypy, strict, in both environments
 	  clara_ops/inference clara_ops/localkube clara_ops/laptop clara_ops/cli clara dicom_listener bench
 	$(AIRFLOW)/mypy clara_ops/dag
 
+fuzz: setup ## Damage the inputs of the DICOM stages at random, for FUZZ_SECONDS (3600 by default)
+	CLARA_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),3600) $(CLARA)/python -m pytest tests/stages tests/deid -q -s -k in_the_long_run
+
 bench: setup ## Measure; the figures go into docs/benchmarks.md
 	$(CLARA)/python -m bench.main_job
+
+bench-stages: setup ## Measure dicom-reader and dicom-writer against their peers; ARGS="reader --rounds 5"
+	$(CLARA)/python -m bench.dicom_stages $(ARGS)
 
 docs: setup ## Write docs/workflow.md and the JSON Schemas anew from the models
 	$(CLARA)/python -m clara_ops.workflow.reference

@@ -63,9 +63,10 @@ def read_document(kind: type[D], path: Path) -> D:
         FileNotFoundError: there is no such file.
         DocumentError: the file is not JSON, or not of the document's form.
     """
-    text = path.read_text(encoding="utf-8")
     try:
-        data = json.loads(text)
+        data = json.loads(path.read_bytes())
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
     except json.JSONDecodeError as error:
         raise DocumentError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from error
     return from_json(kind, data, str(path))

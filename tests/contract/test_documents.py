@@ -106,3 +106,10 @@ def test_an_unknown_type_is_refused_where_it_is_read() -> None:
     assert from_json(Odd, {"version": 1, "number": None}, "x") == Odd()
     with pytest.raises(DocumentError, match="number: expected int, found 'three'"):
         from_json(Odd, {"version": 1, "number": "three"}, "x")
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "payload.json"
+    path.write_bytes(b'{"version": 1, "run_id": "\xf3"}')
+    with pytest.raises(DocumentError, match=r"payload\.json: not UTF-8: .* at byte 26"):
+        read_document(Manifest, path)

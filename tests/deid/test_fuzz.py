@@ -1,12 +1,14 @@
 """Bytes of the header changed at random: an object, or an error with a name that tells no value; nothing else."""
 
 import tempfile
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.uid import RLELossless
 
 from clara_ops.deid.burned_in import known_layouts
 from clara_ops.deid.errors import DeidError
@@ -15,8 +17,12 @@ from clara_ops.deid.objects import Job, deidentify_file, dicom_files, own_words_
 from clara_ops.deid.private_attributes import AllowList
 from clara_ops.deid.profile import Option
 from clara_ops.deid.pseudonyms import Pseudonyms, UidMap
+from clara_ops.driver.folders import StageFolders
+from clara_ops.stages import dicom_deid
 from tests.deid.objects import ct_series, structured_report
+from tests.dicomgen.damage import damaged_runs, long_run, seconds_of_long_run
 from tests.dicomgen.series import write_file
+from tests.dicomgen.stage import no_progress
 
 CHANGES = st.lists(st.tuples(st.integers(128, 3000), st.binary(min_size=1, max_size=3)), min_size=1, max_size=4)
 
@@ -50,3 +56,39 @@ def test_a_changed_header(originals: list[bytes], which: int, changes: list[tupl
                 deidentify_file(path, folder / "out", job)
         except DeidError as error:
             assert "avorsky" not in str(error)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images, plain and compressed, and a report on them."""
+    folder = tmp_path_factory.mktemp("study")
+    images = ct_series(2)
+    write_file(images[0], folder / "plain.dcm")
+    write_file(images[1], folder / "rle.dcm", RLELossless)
+    write_file(structured_report(ct_series(2)), folder / "report.dcm")
+    return folder
+
+
+def deidentify(damaged: Path) -> None:
+    folder = damaged.parent
+    parser = ArgumentParser()
+    dicom_deid.add_arguments(parser)
+    out = folder.with_name(f"{folder.name}-out")
+    out.mkdir(exist_ok=True)
+    options = parser.parse_args(["--clean-descriptors", "--clean-pixel-data", "--leftovers", "report"])
+    dicom_deid.run(StageFolders.by_hand(folder, out), options, no_progress)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damage_ends_in_a_named_error(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLARA_DEID_KEY", "0123456789abcdef")
+    ends = list(damaged_runs(sorted(study.iterdir()), deidentify, seed=1, seconds=3))
+    assert {"done", "BrokenObject"} <= set(ends)
+
+
+@pytest.mark.e2e
+@pytest.mark.filterwarnings("ignore")
+def test_damage_ends_in_a_named_error_in_the_long_run(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLARA_DEID_KEY", "0123456789abcdef")
+    ends = long_run(sorted(study.iterdir()), deidentify)
+    assert len(ends) > seconds_of_long_run()

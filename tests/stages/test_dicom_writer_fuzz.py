@@ -1,0 +1,45 @@
+"""dicom-writer on inputs damaged at random: objects, or a named error; nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.dicomgen.case import make_case
+from tests.dicomgen.case import manifest as write_manifest
+from tests.dicomgen.damage import damaged_runs, long_run, seconds_of_long_run
+from tests.dicomgen.results import label_image, write_labels
+from tests.dicomgen.series import Geometry, make_series
+from tests.dicomgen.stage import run_writer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labels of three slices with table and source map, their DICOM series, and a manifest."""
+    folder = tmp_path_factory.mktemp("result")
+    case = make_case(folder, make_series(Geometry(count=3)))
+    write_labels(case.volume, folder / "labels", label_image(case.image))
+    write_manifest(folder)
+    return folder
+
+
+def files_of(folder: Path) -> list[Path]:
+    return [*sorted((folder / "labels").iterdir()), *sorted((folder / "dicom").iterdir()), folder / "payload.json"]
+
+
+def write(damaged: Path) -> None:
+    folder = damaged.parent if damaged.name == "payload.json" else damaged.parents[1]
+    arguments = ("--structure-set", "--measurements")
+    run_writer(folder / "labels", folder / "dicom", folder / "out", *arguments, manifest=folder / "payload.json")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damage_ends_in_a_named_error(folder: Path) -> None:
+    ends = list(damaged_runs(files_of(folder), write, seed=1, seconds=5))
+    assert {"done", "DocumentError"} <= set(ends)
+
+
+@pytest.mark.e2e
+@pytest.mark.filterwarnings("ignore")
+def test_damage_ends_in_a_named_error_in_the_long_run(folder: Path) -> None:
+    ends = long_run(files_of(folder), write)
+    assert len(ends) > seconds_of_long_run()
