@@ -6,6 +6,7 @@ from importlib.resources import files
 from types import MappingProxyType
 
 from fpdf import FPDF
+from fpdf.fonts import TTFFont
 
 FONT = "noto-sans"
 _EUROPEAN = ("manimgx_fonts", "NotoSans[wght].ttf")
@@ -14,7 +15,27 @@ _EAST_ASIAN = ("noto_cjk_sans_otc", "NotoSansCJK-Regular.ttc")
 _BY_SCRIPT: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         name: ("manimgx_fonts", f"NotoSans{name.title()}[wght].ttf")
-        for name in ("ARABIC", "ARMENIAN", "DEVANAGARI", "GEORGIAN", "HEBREW", "THAI")
+        for name in (
+            "ARABIC",
+            "ARMENIAN",
+            "BENGALI",
+            "DEVANAGARI",
+            "ETHIOPIC",
+            "GEORGIAN",
+            "GUJARATI",
+            "GURMUKHI",
+            "HEBREW",
+            "KANNADA",
+            "KHMER",
+            "LAO",
+            "MALAYALAM",
+            "MYANMAR",
+            "ORIYA",
+            "SINHALA",
+            "TAMIL",
+            "TELUGU",
+            "THAI",
+        )
     }
 )
 """By the first word of a character's Unicode name."""
@@ -47,6 +68,12 @@ def add_fonts(page: FPDF, texts: Iterable[str], character_sets: Iterable[str]) -
         others.append("east-asian")
     page.set_fallback_fonts([name.lower() for name in others], exact_match=False)
     page.set_text_shaping(True)
+
+
+def drawable(page: FPDF, text: str) -> str:
+    """A text without what no font of the document has, which would come out empty: question marks stand for it."""
+    known = [font.cmap for font in page.fonts.values() if isinstance(font, TTFFont)]
+    return "".join(letter if any(ord(letter) in cmap for cmap in known) else "?" for letter in text)
 
 
 def _scripts(texts: Iterable[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from fpdf.enums import TextMode, XPos, YPos
 from PIL import Image
 
 from clara_ops.imaging.measurements import Measurement
-from clara_ops.imaging.report_fonts import FONT, add_fonts
+from clara_ops.imaging.report_fonts import FONT, add_fonts, drawable
 
 Rows = Sequence[tuple[str, str]]
 
@@ -101,7 +101,7 @@ class _Page(FPDF):
             self.cell(_NAME_WIDTH, _LINE, name)
             self.set_text_color(*_BLACK)
             self.set_font(FONT, size=11)
-            self.multi_cell(0, _LINE, value, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+            self.multi_cell(0, _LINE, drawable(self, value), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def draw_measurements(self, measurements: Sequence[Measurement]) -> None:
         """A line for each label, with its colour."""
@@ -117,7 +117,7 @@ class _Page(FPDF):
             self.set_fill_color(*found.label.color)
             self.rect(self.get_x() + 1, self.get_y() + 1.5, 3, 3, style="F")
             self.set_x(self.get_x() + 5)
-            self.cell(_COLUMNS[0][1] - 5, _LINE, self._shortened(found.label.name, _COLUMNS[0][1] - 7))
+            self.cell(_COLUMNS[0][1] - 5, _LINE, self._shortened(drawable(self, found.label.name), _COLUMNS[0][1] - 7))
             for value, (_, width) in zip(_values(found), _COLUMNS[1:], strict=True):
                 self.cell(width, _LINE, value, align="R")
             self.ln()
@@ -139,7 +139,7 @@ class _Page(FPDF):
         self.set_font(FONT, size=size)
         mode, rim = (TextMode.FILL_STROKE, size / 64) if bold else (TextMode.FILL, 0.2)
         with self.local_context(text_mode=mode, line_width=rim, draw_color=self.text_color):
-            self.multi_cell(0, size / 2, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+            self.multi_cell(0, size / 2, drawable(self, text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def _break_unless(self, height: float) -> None:
         if self.will_page_break(height):

@@ -44,6 +44,8 @@ NAMES = (
     "ไทย",
     "Հայաստան",
     "საქართველო",
+    "हिन्दी",
+    "தமிழ்",
 )
 
 
@@ -81,6 +83,16 @@ def test_names_in_every_script_can_be_read(tmp_path: Path, caplog: pytest.LogCap
         assert letters(name) in found
     fonts = subprocess.run(["pdffonts", tmp_path / "report.pdf"], check=True, capture_output=True, text=True).stdout
     assert all(line.split()[-5] == "yes" for line in fonts.splitlines()[2:]), "every font is embedded"
+
+
+def test_what_no_font_has_is_a_question_mark_and_is_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = (("", "Runes \u16a0\u16a2 and \x07 bells"),)
+    with caplog.at_level(logging.WARNING):
+        pdf = report_pdf(replace(CONTENT, identification=rows))
+    assert caplog.records == []
+    assert "Runes ?? and ? bells" in text_of(pdf, tmp_path)
 
 
 def test_arabic_letters_join_and_run_from_right_to_left(tmp_path: Path) -> None:
