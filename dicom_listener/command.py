@@ -1,4 +1,4 @@
-"""`dicom-listener`: serve, check-config, echo, status, pause, resume, replay."""
+"""`dicom-listener`: serve, check-config, echo, status, pause, resume, repair, replay."""
 
 import argparse
 import json
@@ -16,9 +16,11 @@ from dicom_listener.airflow_client import AirflowClient
 from dicom_listener.config import Config, Destination
 from dicom_listener.config_file import load_config
 from dicom_listener.errors import DeliveryRefused, DeliveryRetry, ListenerError
+from dicom_listener.journal import Journal
 from dicom_listener.live_config import LiveConfig
 from dicom_listener.log import configure_logging
 from dicom_listener.remote import pause, print_status, resume
+from dicom_listener.repair import examine
 from dicom_listener.replay import as_dict, describe, open_journal, replay
 from dicom_listener.scu import echo
 from dicom_listener.service import Places, Service
@@ -75,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     resuming = commands.add_parser("resume", help="trigger and deliver again, what has waited first")
     _add_api_url(resuming)
     resuming.set_defaults(run=lambda options: resume(options.api_url))
+
+    repairing = commands.add_parser(
+        "repair", help="prove that journal and disk agree, and mend them; the listener has to be stopped"
+    )
+    repairing.add_argument("--data", type=Path, required=True, help="folder of claim clara-data")
+    repairing.add_argument("--journal", type=Path, required=True, help="the journal's file")
+    repairing.add_argument("--check", action="store_true", help="tell what is wrong, and change nothing")
+    repairing.set_defaults(run=_repair)
 
     replaying = commands.add_parser(
         "replay", help="what another configuration would have started, from what was received", epilog=_REPLAY_EXAMPLE
@@ -162,6 +172,20 @@ def _report(checks: Sequence[tuple[str, Callable[[], object]]]) -> int:
         else:
             print(f"ok      {name}{f': {found}' if found else ''}")
     return 1 if failed else 0
+
+
+def _repair(options: argparse.Namespace) -> int:
+    if not options.journal.is_file():
+        raise ListenerError(f"{options.journal}: there is no journal")
+    found = left = 0
+    with closing(Journal(options.journal)) as journal:
+        for finding in examine(journal, options.data, mend=not options.check):
+            found += 1
+            left += not finding.mended
+            where = f"series {finding.series_uid}, " if finding.series_uid else ""
+            print(f"{where}spool/{finding.path}: {finding.problem}{finding.mended and f'; {finding.mended}'}")
+    print("journal and disk agree" if not found else f"{found} found, {found - left} mended")
+    return 1 if left else 0
 
 
 def _replay(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from clara_ops.contract.states import SeriesState
 class Status(StrEnum):
     """What became of an acknowledged instance; only `kept` ones are part of a run.
 
-    `expired`: its retention is over and its file is about to go; `removed`: it is gone.
+    `expired`: its retention is over and its file is about to go; `removed`: it is gone; `lost`: the disk lost it.
     """
 
     KEPT = "kept"
@@ -21,6 +21,7 @@ class Status(StrEnum):
     ASIDE = "aside"
     EXPIRED = "expired"
     REMOVED = "removed"
+    LOST = "lost"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def record_instance(database: sqlite3.Connection, arrival: Arrival) -> Recorded:
     """Record an instance whose UID was not seen before; when it was after all, record nothing and name the other."""
     existing = database.execute(
         "SELECT i.path, s.group_id FROM instances i JOIN series s ON s.id = i.series_id "
-        "WHERE i.sop_uid = ? AND i.ae_title = ? AND i.status NOT IN ('conflict', 'replaced', 'expired', 'removed')",
+        "WHERE i.sop_uid = ? AND i.ae_title = ? "
+        "AND i.status NOT IN ('conflict', 'replaced', 'expired', 'removed', 'lost')",
         (arrival.sop_uid, arrival.ae_title),
     ).fetchone()
     if existing is not None:

@@ -139,7 +139,7 @@ CREATE TABLE sent_instances (
 _RETENTION = """
 DROP INDEX one_that_counts;
 CREATE UNIQUE INDEX one_that_counts ON instances (sop_uid, ae_title)
-  WHERE status NOT IN ('conflict', 'replaced', 'expired', 'removed');
+  WHERE status NOT IN ('conflict', 'replaced', 'expired', 'removed', 'lost');
 CREATE INDEX expired_instances ON instances (path) WHERE status = 'expired';
 CREATE TABLE removed_payloads (run_id TEXT PRIMARY KEY, removed REAL NOT NULL) STRICT, WITHOUT ROWID;
 """
