@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clara_ops.contract.errors import ClaraError
+from clara_ops.contract.errors import BadInput
 
 
-class RuleError(ClaraError, ValueError):
+class RuleError(BadInput, ValueError):
     """A rule that cannot be read."""
 
 

@@ -137,7 +137,7 @@ def _decide(series: Series, policy: ReadingPolicy) -> tuple[list[Volume], Decisi
         return [], Decision(uid, description, "refused", error=error)
     names = [uid] if len(stacks) == 1 else [f"{uid}_{number}" for number in range(1, len(stacks) + 1)]
     volumes = [Volume(name, series, stack) for name, stack in zip(names, stacks, strict=True)]
-    outcome = f"read as {', '.join(f'{name}.mhd' for name in names)}"
+    outcome = f"read as {', '.join(map(_describe_volume, volumes))}"
     remarks = tuple(remark for stack in stacks for remark in _remarks(stack, policy))
     return volumes, Decision(uid, description, outcome, remarks)
 
@@ -155,6 +155,11 @@ def _remarks(stack: Stack, policy: ReadingPolicy) -> Iterator[str]:
         )
     if stack.gaps:
         yield f"slices are missing at {len(stack.gaps)} places: {policy.gaps}"
+
+
+def _describe_volume(volume: Volume) -> str:
+    columns, rows, slices = (f"{spacing:.4g}" for spacing in volume.stack.grid.spacing)
+    return f"{volume.name}.mhd ({len(volume.stack.frames)} slices, voxels of {columns} x {rows} x {slices} mm)"
 
 
 def _describe(series: Series) -> str:

@@ -29,6 +29,7 @@ DESCRIPTION = "read every DICOM series of the input into a volume (.mhd)"
 
 _HEADERS_PERCENT = 10.0
 _AIR = -1024.0
+_RULE = '{"attribute": "Modality", "op": "eq", "value": "CT"}'
 _SUFFIXES = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--select", metavar="RULE",
-        help='read only series that fit a rule, as JSON: {"attribute": "Modality", "op": "eq", "value": "CT"}',
+        help=f"read only series that fit a rule, as JSON: {_RULE}",
     )  # fmt: skip
     parser.add_argument(
         "--most-slices", action="store_true", help="of what is selected, read the series with most slices of each study"
@@ -108,7 +109,7 @@ def _rule(text: str) -> Mapping[str, Any]:
     try:
         rule: Mapping[str, Any] = json.loads(text)
     except json.JSONDecodeError as error:
-        raise RuleError(f"--select {text}: is not JSON: {error}") from error
+        raise RuleError(f"--select {text}: is not JSON ({error}); write it like {_RULE}") from error
     check_rule(rule, "--select")
     return rule
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
-from clara_ops.contract.errors import NothingToDo
+from clara_ops.contract.errors import NothingToDo, StageExit
 from clara_ops.contract.evaluator import RuleError
 from clara_ops.imaging.errors import MissingSlices, VolumeError
 from tests.dicomgen.phantom import assert_is_the_body
@@ -76,7 +76,7 @@ def test_every_decision_is_explained(study: Path, tmp_path: Path, capsys: pytest
         "series 1.2.3: MR, 4 slices of 10 x 12, oblique: left out: Modality is 'MR', not eq 'CT'",
         "series 1.2.4: 5 files: scouts only",
         "series 1.2.1: CT, 5 slices of 10 x 12, axial: left out: series 1.2.2 of this study has 7 slices",
-        "series 1.2.2: CT, 7 slices of 10 x 12, sagittal: read as 1.2.2.mhd",
+        "series 1.2.2: CT, 7 slices of 10 x 12, sagittal: read as 1.2.2.mhd (7 slices, voxels of 0.75 x 1.5 x 3 mm)",
     ]
 
 
@@ -87,7 +87,10 @@ def test_what_is_refused_is_explained_before_it_ends(
     with pytest.raises(MissingSlices):
         run_reader(study, tmp_path / "out", "--explain")
     lines = capsys.readouterr().out.splitlines()
-    assert "series 1.2.1: CT, 5 slices of 10 x 12, axial: read as 1.2.1.mhd" in lines
+    assert (
+        "series 1.2.1: CT, 5 slices of 10 x 12, axial: read as 1.2.1.mhd (5 slices, voxels of 0.75 x 1.5 x 2.5 mm)"
+        in lines
+    )
     assert any(
         line.startswith("series 1.2.2: CT, 6 slices of 10 x 12, sagittal: refused: series 1.2.2:") for line in lines
     )
@@ -108,8 +111,9 @@ def test_no_series_that_fits_is_nothing_to_do(study: Path, tmp_path: Path) -> No
     "rule", ["{", '{"attribute": "Modality"}', '{"attribute": "a", "op": "like", "value": 1}', "[]"]
 )
 def test_a_rule_that_cannot_be_read_is_named(rule: str, study: Path, tmp_path: Path) -> None:
-    with pytest.raises(RuleError, match="--select"):
+    with pytest.raises(RuleError, match="--select") as raised:
         run_reader(study, tmp_path / "out", "--select", rule)
+    assert raised.value.exit_code == StageExit.BAD_INPUT
 
 
 def test_volumes_are_written_in_other_formats_too(study: Path, tmp_path: Path) -> None:
