@@ -13,9 +13,10 @@ from clara_ops.imaging import headers, raw_header
 from clara_ops.imaging.frames import Instance, SetAside
 from clara_ops.imaging.headers import read_header
 from clara_ops.imaging.quick_header import read_quickly
+from tests.dicomgen.damage import damage
 from tests.dicomgen.multiframe import make_multiframe
 from tests.dicomgen.series import make_series, write_file
-from tests.stages.test_dicom_reader_fuzz import SYNTAXES, damage
+from tests.stages.test_dicom_reader_fuzz import SYNTAXES
 
 ABDOMEN_B = Path(__file__).parents[1] / "data" / "abdomen_b"
 
