@@ -12,6 +12,7 @@ import httpx
 
 from clara_ops.contract import environment
 from clara_ops.contract.names import is_workflow_id
+from clara_ops.contract.states import SHADOW_OPERATOR
 from dicom_listener.config import AirflowLogin
 from dicom_listener.errors import AirflowError, AirflowRefused
 
@@ -110,7 +111,7 @@ class AirflowClient:
     def _failed_task(self, dag_id: str, run_id: str) -> str | None:
         answer = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances", params={"limit": 100})
         tasks = _ok(answer, "listing the tasks").get("task_instances", [])
-        failed = [task for task in tasks if task.get("state") == "failed"]
+        failed = [task for task in tasks if task.get("state") == "failed" and task.get("operator") != SHADOW_OPERATOR]
         failed.sort(key=lambda task: task.get("end_date") or "")
         return str(failed[0]["task_id"]) if failed else None
 

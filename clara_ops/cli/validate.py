@@ -152,7 +152,7 @@ def _with_others(claims: Sequence[Claim], project: Project | None) -> list[Claim
 
 
 def _judged(workflow: Workflow) -> SoundWorkflow:
-    needed = {stage.name: required_level(stage_pod(workflow, stage, _ANY_RUN)) for stage in workflow.stages}
+    needed = {stage.name: required_level(stage_pod(workflow, stage, _ANY_RUN)) for stage in workflow.every_stage}
     level = max((requirement.level for requirement in needed.values()), default=Level.RESTRICTED)
     reasons = [
         f"{stage}: {reason}" for stage, found in needed.items() if found.level is level for reason in found.reasons

@@ -27,6 +27,10 @@ class RunState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+SHADOW_OPERATOR = "ShadowOperator"
+"""Airflow's name for tasks by which a run does not fail."""
+
+
 class DeliveryState(StrEnum):
     """One folder of one payload on its way to one destination."""
 

@@ -19,9 +19,9 @@ How Airflow is told (`[section] key`, or variable `AIRFLOW__SECTION__KEY`):
     [workers] min_heartbeat_interval = 1                  else the end of a skipped task is seen 5 s late now and then
 
 The first request to the API server's `/execution` costs seconds: one `GET /execution/health` at start takes them from
-the first run. Pool `clara_gpu` has to exist, with a slot for each GPU, deferred tasks included. On a cluster the
-service account of tasks and triggerer needs, in the pods' namespace: pods create, get, list, watch, patch, delete;
-pods/log get; events list, watch.
+the first run. Pool `clara_gpu` has to exist, with a slot for each GPU, and pool `clara_shadow`, with a slot for each
+shadow that may run at once; both with deferred tasks included. On a cluster the service account of tasks and triggerer
+needs, in the pods' namespace: pods create, get, list, watch, patch, delete; pods/log get; events list, watch.
 """
 
 import os

@@ -1,5 +1,6 @@
 """From a workflow file to Airflow DAGs: one task before, one after, and in between one pod for each stage."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from clara_ops.dag.order import WEIGHTS
 from clara_ops.dag.prepare import PrepareOperator
 from clara_ops.dag.publish import PublishOperator
 from clara_ops.dag.review import ReviewOperator
+from clara_ops.dag.shadow import POOL as SHADOW_POOL
+from clara_ops.dag.shadow import WEIGHT as SHADOW_WEIGHT
+from clara_ops.dag.shadow import ShadowOperator, ShadowReportOperator
 from clara_ops.dag.stage_operator import StageOperator
 from clara_ops.workflow.catalogue import Catalogue
 from clara_ops.workflow.loading import load_workflows
-from clara_ops.workflow.workflow import Stage, Workflow
+from clara_ops.workflow.workflow import Shadow, Stage, Workflow
 
 GPU_POOL = "clara_gpu"
 MAX_ACTIVE_RUNS = 1000
@@ -72,7 +76,7 @@ def compile_workflow(workflow: Workflow) -> DAG:
         workflow_id=workflow.id,
         parameters=workflow.parameters,
         input_folder=workflow.input,
-        folders=(*workflow.folders[1:], *(f"{PUBLISH}/{stage.name}" for stage in workflow.stages)),
+        folders=(*workflow.folders[1:], *(f"{PUBLISH}/{stage.name}" for stage in workflow.every_stage)),
         accepts=workflow.accepts,
         **services,
     )
@@ -107,6 +111,8 @@ def compile_workflow(workflow: Workflow) -> DAG:
         **services,
     )
     deliver.set_upstream(last)
+    if workflow.shadow is not None:
+        _add_shadow(workflow, workflow.shadow, tasks, dag)
     return dag
 
 
@@ -115,16 +121,33 @@ def _stage_task(workflow: Workflow, stage: Stage, dag: DAG) -> StageOperator:
         {"pool": GPU_POOL, "pool_slots": stage.resources.gpu or 1} if stage.resources.uses_gpu else {}
     )
     joins = len(stage.after) > 1
-    return StageOperator(
-        workflow=workflow,
-        stage=stage,
-        task_id=stage.name,
-        dag=dag,
-        retries=stage.entry.retries,
-        retry_delay=_RETRY_DELAY,
-        retry_exponential_backoff=2.0,
-        max_retry_delay=_LONGEST_RETRY_DELAY,
-        retry_policy=_STAGE_RETRIES,
-        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if joins else TriggerRule.ALL_SUCCESS,
-        **placement,
+    rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if joins else TriggerRule.ALL_SUCCESS
+    return StageOperator(trigger_rule=rule, **_of_stage(workflow, stage, dag), **placement)
+
+
+def _of_stage(workflow: Workflow, stage: Stage, dag: DAG) -> dict[str, Any]:
+    return {
+        "workflow": workflow,
+        "stage": stage,
+        "task_id": stage.name,
+        "dag": dag,
+        "retries": stage.entry.retries,
+        "retry_delay": _RETRY_DELAY,
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": _LONGEST_RETRY_DELAY,
+        "retry_policy": _STAGE_RETRIES,
+    }
+
+
+def _add_shadow(workflow: Workflow, shadow: Shadow, tasks: Mapping[str, BaseOperator], dag: DAG) -> None:
+    """After all stages, so that it takes nothing from them, and beside review and delivery."""
+    place: dict[str, Any] = {"pool": SHADOW_POOL, "priority_weight": SHADOW_WEIGHT}
+    beside = ShadowOperator(
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, **_of_stage(workflow, shadow.stage, dag), **place
     )
+    comparison = ShadowOperator(**_of_stage(workflow, shadow.comparison, dag), **place)
+    report = ShadowReportOperator(task_id="shadow", shadow=shadow, trigger_rule=TriggerRule.ALL_DONE, dag=dag)
+    names = dict.fromkeys((shadow.of, *(stage.name for stage in workflow.results)))
+    beside.set_upstream([tasks[name] for name in names])
+    comparison.set_upstream([tasks[shadow.of], beside])
+    report.set_upstream(comparison)

@@ -35,6 +35,7 @@ def _kubernetes(kubeconfig: Path) -> tuple[httpx.Client, str]:
 def introduce_to_airflow(api: AirflowApi, ports: dict[str, int], listener_token: str, kubeconfig: Path) -> None:
     """Pools and connections. `clara_render` stays away until there is a Render Server."""
     api.put_pool("clara_gpu", 1, "Stages that ask for a GPU; one slot a GPU")
+    api.put_pool("clara_shadow", 1, "Shadows; one slot for each that may run at once")
     listener = {
         "conn_type": "http",
         "host": LOOPBACK,

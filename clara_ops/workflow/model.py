@@ -98,6 +98,28 @@ class Review(FileModel):
     question: StrictStr = "May these results be delivered?"
 
 
+class ShadowSpec(FileModel):
+    """A second model beside a stage: it reads the same input, is compared label by label, and is never delivered.
+
+    Attributes:
+        of: the step that it runs beside.
+        stage: name of the catalogue entry.
+        name: what it is called, and its Airflow task id; `<of>-shadow` when not given.
+        args: options, as for a step.
+        env: variables, as for a step.
+        resources: over those of the catalogue.
+        placement: where the pod may run, over that of the catalogue.
+    """
+
+    of: StrictStr
+    stage: StrictStr
+    name: StrictStr | None = None
+    args: StrictStr | tuple[StrictStr, ...] = ""
+    env: Environment = Field(default_factory=dict)
+    resources: Resources = Resources()
+    placement: Placement = Placement()
+
+
 class WorkflowSpec(FileModel):
     """One workflow.
 
@@ -111,6 +133,7 @@ class WorkflowSpec(FileModel):
         parameters: what a person may set for one run, by name; every stage gets each of them as
             `CLARA_PARAMETER_<NAME>`, and may refer to it in `args` and `env`.
         kind: of what kind input and output are.
+        shadow: a second model that runs beside a step, and changes nothing.
         review: a person decides whether the results are delivered; without it they are.
         timeout: seconds that its stages may run, one after the other; 600 when not given, 1800 at most, unless the
             catalogue file says otherwise (`workflowTimeout`). Waiting, review and delivery do not count.
@@ -127,6 +150,7 @@ class WorkflowSpec(FileModel):
     accepts: Accepts = Accepts()
     parameters: Parameters
     kind: Kinds = Kinds()
+    shadow: ShadowSpec | None = None
     review: Review | None = None
     timeout: Seconds | None = None
     priority: Priority = "normal"

@@ -70,7 +70,7 @@ def stage_pod(
     if stage.resources.claim is not None:
         spec["resourceClaims"] = [{"name": DEVICE, "resourceClaimTemplateName": stage.resources.claim}]
     if stage.entry.priority_class:
-        spec["priorityClassName"] = f"clara-{workflow.priority}"
+        spec["priorityClassName"] = workflow.priority_class(stage)
     if not uses_driver(stage):
         spec["initContainers"] = [_clean_container(stage, payload, registry)]
     if stage.entry.image_pull_secrets:

@@ -19,12 +19,13 @@ from clara_ops.workflow.options import OptionError, complete_args, split_args
 from clara_ops.workflow.order import earlier, find_cycle, running_order
 from clara_ops.workflow.parameters import declaration_problems, literal_variables, reference_problems
 from clara_ops.workflow.schema import nearest
+from clara_ops.workflow.shadow import apart, with_shadow
 from clara_ops.workflow.workflow import Stage, StageInput, Workflow
 from clara_ops.workflow.yaml_source import KeyPath, YamlSource
 
 P = ParamSpec("P")
 
-TASKS_OF_THE_PRODUCT = frozenset({"prepare", "publish", "review", "deliver"})
+TASKS_OF_THE_PRODUCT = frozenset({"prepare", "publish", "review", "deliver", "shadow"})
 _OWN_FOLDERS = frozenset({RECEIVED, LOCKS, LOGS, PUBLISH})
 _OWN_VARIABLES = frozenset(
     value for name, value in vars(environment).items() if name.isupper() and isinstance(value, str)
@@ -33,7 +34,9 @@ _OWN_VARIABLES = frozenset(
 
 def resolve(spec: WorkflowSpec, source: YamlSource, catalogue: Catalogue, problems: list[Problem]) -> Workflow | None:
     """Check a workflow and join it with the catalogue; what is wrong is added to `problems`, and the answer is None."""
-    return _Resolver(spec, source, catalogue, problems).resolve()
+    spec, source = with_shadow(spec, source, problems)
+    workflow = _Resolver(spec, source, catalogue, problems).resolve()
+    return workflow if workflow is None or spec.shadow is None else apart(workflow, spec.shadow)
 
 
 def check_parts(spec: WorkflowSpec, source: YamlSource, catalogue: Catalogue, problems: list[Problem]) -> None:
@@ -65,10 +68,8 @@ class _Resolver:
             return None
         cycle = find_cycle(after)
         if cycle is not None:
-            index = self._names.index(cycle[0])
-            self._report(
-                ("stages", index, "after"), f"stages wait for each other: {' -> '.join(cycle)}; take one of them out"
-            )
+            message = f"stages wait for each other: {' -> '.join(cycle)}; take one of them out"
+            self._report(("stages", self._names.index(cycle[0]), "after"), message)
             self._check_stages_alone()
             return None
         stages = [self._stage(index, after) for index in range(len(self._names))]
@@ -121,9 +122,8 @@ class _Resolver:
     def _check_names(self) -> None:
         spec = self._spec
         if not is_workflow_id(spec.id):
-            self._report(
-                ("id",), f"id {spec.id!r} has to be a UUID in lower case; make one: cat /proc/sys/kernel/random/uuid"
-            )
+            message = f"id {spec.id!r} has to be a UUID in lower case; make one: cat /proc/sys/kernel/random/uuid"
+            self._report(("id",), message)
         self._try(("name",), check_dns_label, spec.name, "workflow name")
         if not spec.stages:
             self._report(("stages",), "stages: a workflow needs at least one stage")

@@ -51,6 +51,15 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Shadow:
+    """A second model beside the stage `of`, and the stage that compares the two; both change nothing."""
+
+    of: str
+    stage: Stage
+    comparison: Stage
+
+
+@dataclass(frozen=True)
 class Workflow:
     """A workflow whose stages stand in running order.
 
@@ -63,6 +72,7 @@ class Workflow:
         destinations: names of DICOM destinations; empty for the one of the AE title's mapping.
         sample: folder with sample input, relative to the file.
         file: where it is written; `line` and `column` of its beginning.
+        shadow: stages that run beside, and belong neither to `stages` nor to the results.
     """
 
     id: str
@@ -81,6 +91,7 @@ class Workflow:
     file: str
     line: int
     column: int
+    shadow: Shadow | None = None
 
     def stage(self, name: str) -> Stage:
         """The stage of that name.
@@ -96,7 +107,16 @@ class Workflow:
     @property
     def folders(self) -> tuple[str, ...]:
         """Every folder that the payload needs, the input first."""
-        return (self.input, *(stage.output for stage in self.stages))
+        return (self.input, *(stage.output for stage in self.every_stage))
+
+    @property
+    def every_stage(self) -> tuple[Stage, ...]:
+        """Every stage that becomes a pod: those of the workflow, and those of its shadow."""
+        return self.stages if self.shadow is None else (*self.stages, self.shadow.stage, self.shadow.comparison)
+
+    def priority_class(self, stage: Stage) -> str:
+        """Name of the PriorityClass of a stage's pod: a shadow comes after everything else."""
+        return f"clara-{self.priority if stage.name in {own.name for own in self.stages} else 'shadow'}"
 
     @property
     def results(self) -> tuple[Stage, ...]:

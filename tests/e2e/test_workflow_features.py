@@ -1,4 +1,4 @@
-"""Parameters and reviews in a real Airflow: what a person says there, and what becomes of it."""
+"""Parameters, reviews and shadows in a real Airflow: what a person says there, and what becomes of it."""
 
 import json
 import os
@@ -170,3 +170,51 @@ def test_a_review_that_nobody_answers_fails_the_run_with_the_reason(
     run = the_run(laptop, series, send(laptop, series, "IMPATIENT"))
     assert (run.state, run.reason) == (RunState.FAILED, "nobody reviewed it within 2 s")
     assert find_series(laptop.pacs, SCANNER_AE, series.study_uid) == []
+
+
+def tasks_of(laptop: Laptop, run: FollowedRun) -> dict[str, str | None]:
+    return {task["task_id"]: task["state"] for task in laptop.airflow.task_instances(run.dag_id, run.run_id)}
+
+
+def wait_for_delivery(laptop: Laptop, series: Series) -> None:
+    def delivered() -> bool:
+        return any(run["state"] == RunState.DELIVERED for run in runs_of(laptop, series.series_uid))
+
+    laptop.supervisor.wait_until(delivered, "the delivery", 90)
+
+
+def test_a_shadow_is_compared_and_neither_delays_nor_fails_nor_changes_the_delivery(
+    laptop: Laptop, api: httpx.Client, new_series: Callable[..., Series]
+) -> None:
+    series = new_series("with-shadow", slices=2)
+    started = send(laptop, series, "SHADOW")
+    wait_for_delivery(laptop, series)
+    (known,) = runs_of(laptop, series.series_uid)
+    unfinished = {task["state"] for task in laptop.airflow.task_instances("with-shadow", known["run_id"])}
+    assert unfinished - {"success", "skipped"}, "it was delivered before the shadow was over"
+    run = the_run(laptop, series, started)
+    assert tasks_of(laptop, run) == {
+        "prepare": "success",
+        "segment": "success",
+        "publish": "skipped",
+        "deliver": "success",
+        "segment-shadow": "success",
+        "segment-shadow-comparison": "success",
+        "shadow": "success",
+    }
+    folder = {"folder": "segment-shadow-comparison/output"}
+    result = laptop.listener.get(f"/v1/payloads/{run.run_id}/result", params=folder).raise_for_status().json()
+    assert (result["facts"]["liver_dice"], result["facts"]["liver_main_ml"]) == (0.8, 500)
+    assert len(find_series(laptop.pacs, SCANNER_AE, series.study_uid)) == 1
+
+    body = {"workflow": known["workflow"], "ae_title": "SHADOW", "group": series.series_uid}
+    since = datetime.now(UTC)
+    laptop.listener.post("/v1/runs", json={**body, "parameters": {"mode": "fails"}}).raise_for_status()
+    run = the_run(laptop, series, since)
+    assert run.state is RunState.DELIVERED
+    states = tasks_of(laptop, run)
+    assert (states["segment-shadow"], states["segment-shadow-comparison"]) == ("failed", "upstream_failed")
+    assert (states["deliver"], states["shadow"]) == ("success", "skipped")
+    dag_run = api.get(f"/api/v2/dags/with-shadow/dagRuns/{run.run_id}").json()
+    assert dag_run["state"] == "success"
+    assert len(find_series(laptop.pacs, SCANNER_AE, series.study_uid)) == 2

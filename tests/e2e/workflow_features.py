@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -27,26 +28,47 @@ image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.
 image.save_as("/app/output/stamped.dcm")
 Path("/app/output/result.json").write_text(json.dumps({"version": 1, "facts": {"liver_ml": 1432.5}}))
 """
-ENTRIES = {
-    "tell": {
+SEGMENT = """
+import sys, time
+from pathlib import Path
+import numpy as np
+import pydicom
+from clara_ops.contract.labels import Code, Label, LabelTable
+from clara_ops.imaging.geometry import Grid
+from clara_ops.imaging.label_table import write_label_table
+from clara_ops.imaging.metaimage import write_volume
+first, mode = int(sys.argv[1]), sys.argv[2]
+if mode == "fails":
+    sys.exit(65)
+time.sleep(4 if mode == "slow" else 0)
+output = Path("/app/output")
+axes = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+voxels = np.zeros((10, 10, 10), np.uint8)
+voxels[first:first + 5] = 1
+write_volume(output / "1.2.mhd", voxels, Grid((10, 10, 10), (10, 10, 10), (0, 0, 0), axes))
+code = Code("10200004", "SCT", "Liver")
+write_label_table(LabelTable("test", "1", (Label(1, "liver", (255, 0, 0), code, code),)), output / "1.2.mhd")
+image = pydicom.dcmread(next(Path("/app/input").rglob("*.dcm")))
+image.SeriesInstanceUID = pydicom.uid.generate_uid()
+image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+image.save_as(output / "segmented.dcm")
+"""
+
+
+def entry(name: str, program: str) -> dict[str, Any]:
+    """A stage that is a few lines of Python."""
+    return {
         "image": {"repository": "clara-stages"},
-        "stageName": "tell",
-        "logName": "/app/logs/tell.log",
-        "lockName": "tell.lock",
+        "stageName": name,
+        "logName": f"/app/logs/{name}.log",
+        "lockName": f"{name}.lock",
         "timeout": "60",
-        "command": ["python", "-c", TELL],
+        "command": ["python", "-c", program],
         "driver": False,
-    },
-    "stamp": {
-        "image": {"repository": "clara-stages"},
-        "stageName": "stamp",
-        "logName": "/app/logs/stamp.log",
-        "lockName": "stamp.lock",
-        "timeout": "60",
-        "command": ["python", "-c", STAMP],
-        "driver": False,
-    },
-}
+    }
+
+
+ENTRIES = {name: entry(name, text) for name, text in (("tell", TELL), ("stamp", STAMP), ("segment", SEGMENT))}
 PARAMETERS = """\
 id: 11111111-0000-4000-8000-000000000001
 name: with-parameters
@@ -71,7 +93,14 @@ name: impatient
 review: {timeLimit: 2, onTimeout: fail}
 stages: [{stage: stamp}]
 """
-WORKFLOWS = {"PARAMETERS": PARAMETERS, "REVIEW": REVIEW, "IMPATIENT": IMPATIENT}
+SHADOW = """\
+id: 11111111-0000-4000-8000-000000000004
+name: with-shadow
+parameters: {mode: {type: choice, choices: [slow, fails], default: slow}}
+shadow: {of: segment, stage: segment, args: "1 ${mode}"}
+stages: [{stage: segment, args: 0 quick}]
+"""
+WORKFLOWS = {"PARAMETERS": PARAMETERS, "REVIEW": REVIEW, "IMPATIENT": IMPATIENT, "SHADOW": SHADOW}
 
 
 @dataclass(frozen=True)

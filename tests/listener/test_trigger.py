@@ -207,6 +207,24 @@ def test_runs_are_followed(desk, trigger, client, airflow, clock, state, expecte
     assert (desk.find(run_id).state, desk.find(run_id).reason) == (expected, reason)
 
 
+def test_a_run_does_not_fail_by_its_shadow(desk, trigger, client, airflow, clock, monkeypatch):
+    run_id = desk.run()
+    trigger.step()
+    airflow.states[run_id] = "failed"
+    tasks = [
+        {"task_id": "s", "state": "failed", "end_date": "2026-01-01", "operator": "ShadowOperator"},
+        {"task_id": "writer", "state": "failed", "end_date": "2026-01-02", "operator": "StageOperator"},
+    ]
+    get = FakeAirflow._get
+
+    def with_shadow(self, path, query):
+        return (200, {"task_instances": tasks}) if path.endswith("/taskInstances") else get(self, path, query)
+
+    monkeypatch.setattr(FakeAirflow, "_get", with_shadow)
+    Follower(desk.journal, client, clock).step()
+    assert desk.find(run_id).reason == "task writer failed"
+
+
 def test_a_run_in_review_waits_for_its_person_and_the_answer_stands(desk, trigger, client, airflow, clock):
     run_id = desk.run()
     trigger.step()
