@@ -23,6 +23,10 @@ class UnknownDefinition(CommandError):
     """A file is no workflow of a platform that can be imported from."""
 
 
+class NotImported(CommandError):
+    """A workflow of another platform would become one of ours that has errors."""
+
+
 class FileTaken(CommandError):
     """A file that would be written is there already."""
 

@@ -57,7 +57,7 @@ def workflows_of(source: YamlSource, catalogue: Catalogue) -> tuple[Workflow, ..
                 continue
             part = extended
         elif path:
-            part = _with_id(part, workflow_id)
+            part = _with_id(part, workflow_id, problems)
         workflow = _workflow(part, own, problems)
         if workflow is not None:
             workflows.append(workflow)
@@ -160,7 +160,11 @@ def _is_id(key: str, path: KeyPath, source: YamlSource, problems: list[Problem])
     return False
 
 
-def _with_id(part: YamlSource, workflow_id: str) -> YamlSource:
+def _with_id(part: YamlSource, workflow_id: str, problems: list[Problem]) -> YamlSource:
     if not isinstance(part.data, dict):
         return part
-    return replace(part, data={"id": workflow_id, **part.data})
+    if part.data.get("id", workflow_id) != workflow_id:
+        problems.append(
+            part.problem(("id",), f"another id than {workflow_id!r}, which it stands under; leave 'id' out")
+        )
+    return replace(part, data={**part.data, "id": workflow_id})

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from clara_ops.cli.app import app
-from clara_ops.cli.errors import FileTaken, UnknownDefinition
+from clara_ops.cli.errors import FileTaken, NotImported, UnknownDefinition
 from clara_ops.contract.errors import NameRuleError
 from clara_ops.workflow.catalogue import load_catalogue
 from clara_ops.workflow.errors import WorkflowFileError
@@ -62,6 +62,16 @@ def test_what_is_neither(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(UnknownDefinition, match="is neither a pipeline definition of Clara Deploy"):
         run(str(tmp_path / "x.yaml"))
+
+
+def test_what_would_not_load_is_not_written(tmp_path: Path) -> None:
+    operators = ", ".join(
+        f"{{name: {name}, container: {{image: {name}}}, input: [{{from: {other}}}]}}" for name, other in ("ab", "ba")
+    )
+    (tmp_path / "ring.yaml").write_text(f"api-version: 0.4.0\nname: ring\noperators: [{operators}]\n")
+    with pytest.raises(NotImported, match=r"ring.yaml: nothing is written.*stages wait for each other: a -> b -> a"):
+        run(str(tmp_path / "ring.yaml"), "--output", str(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_id_that_is_none() -> None:

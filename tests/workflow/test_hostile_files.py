@@ -108,7 +108,7 @@ VALUES = st.recursive(
 
 
 @given(data=st.dictionaries(KEYS, VALUES, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_data_makes_workflows_or_a_named_error(data: dict[str, Any], catalogue: Catalogue) -> None:
     whole = {"id": "00000000-0000-4000-8000-000000000001", "name": "w", "stages": [{"stage": "dicom-reader"}], **data}
     for source in (YamlSource("f", data, {}, {}), YamlSource("f", whole, {}, {})):

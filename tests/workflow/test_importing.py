@@ -332,7 +332,7 @@ VALUES = st.recursive(
     ],
 )
 @given(data=st.dictionaries(KEYS, VALUES, max_size=6), inner=st.dictionaries(KEYS, VALUES, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_whatever_stands_in_a_file_it_is_a_workflow_or_a_named_error(
     convert: Import, is_one: Callable[[object], bool], base: Json, data: Json, inner: Json
 ) -> None:

@@ -100,6 +100,11 @@ def test_the_extended_form_may_stand_under_its_id_too(load: Load) -> None:
     assert (workflow.id, workflow.stages[0].name) == (ID, "dicom-reader")
 
 
+def test_an_id_of_its_own_below_an_id(problems: Problems) -> None:
+    text = f"{ID}:\n  id: {OTHER_ID}\n  name: w\n  stages: [{{stage: dicom-reader}}]\n"
+    assert problems(text) == [f"w.yaml:2:7: another id than {ID!r}, which it stands under; leave 'id' out"]
+
+
 def test_input_lock_is_no_stage(load: Load) -> None:
     (workflow,) = load(LINES.replace('waitLocks: [""', 'waitLocks: ["input.lock"'))
     assert workflow.stages[0].after == ()
