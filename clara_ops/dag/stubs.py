@@ -10,7 +10,8 @@ from airflow.sdk import DAG, get_parsing_context
 
 from clara_ops.dag.compile import compile_workflow
 from clara_ops.dag.layout import CATALOGUE_FILE, workflow_file
-from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry, WorkflowTimeout
+from clara_ops.workflow.catalogue import Catalogue, WorkflowTimeout
+from clara_ops.workflow.entry import CatalogueEntry
 from clara_ops.workflow.errors import Problem
 from clara_ops.workflow.loading import load_workflows
 

@@ -11,7 +11,8 @@ from pydantic.json_schema import models_json_schema
 
 from clara_ops.contract.conf import FACTS
 from clara_ops.contract.evaluator import OPERATORS
-from clara_ops.workflow.catalogue import CatalogueEntry, WorkflowTimeout
+from clara_ops.workflow.catalogue import WorkflowTimeout
+from clara_ops.workflow.entry import CatalogueEntry
 from clara_ops.workflow.form2019 import Lines2019
 from clara_ops.workflow.meanings import key_meanings, meaning_of, models_in
 from clara_ops.workflow.model import WorkflowSpec

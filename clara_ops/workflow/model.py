@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
-from clara_ops.workflow.catalogue import Resources
+from clara_ops.workflow.entry import Resources
 from clara_ops.workflow.fields import Environment, Rule, Seconds
 from clara_ops.workflow.parameters import Parameters
 from clara_ops.workflow.placement import Placement

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 
 from clara_ops.contract.conf import FactValue
-from clara_ops.workflow.catalogue import OptionDeclaration
+from clara_ops.workflow.entry import OptionDeclaration
 from clara_ops.workflow.parameters import Parameter, fill, literal, references
 from clara_ops.workflow.schema import nearest
 

@@ -7,7 +7,7 @@ from typing import Any
 from clara_ops import __version__
 from clara_ops.contract import environment
 from clara_ops.contract.payload import LOCKS, LOGS, MANIFEST, PUBLISH
-from clara_ops.workflow.catalogue import CatalogueEntry, Resources
+from clara_ops.workflow.entry import CatalogueEntry, Resources
 from clara_ops.workflow.fields import SecretKey
 from clara_ops.workflow.options import fill_args
 from clara_ops.workflow.parameters import Values, environment_of, fill, parameter_values

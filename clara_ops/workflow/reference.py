@@ -13,7 +13,8 @@ from typing import Any
 
 from clara_ops.contract.conf import FACTS
 from clara_ops.contract.evaluator import OPERATORS, evaluate
-from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry, WorkflowTimeout, load_catalogue
+from clara_ops.workflow.catalogue import Catalogue, WorkflowTimeout, load_catalogue
+from clara_ops.workflow.entry import CatalogueEntry
 from clara_ops.workflow.errors import WorkflowFileError
 from clara_ops.workflow.form2019 import Lines2019
 from clara_ops.workflow.json_schema import catalogue_schema, workflow_schema

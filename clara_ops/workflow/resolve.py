@@ -12,7 +12,8 @@ from clara_ops.contract.evaluator import RuleError, check_rule
 from clara_ops.contract.names import check_dns_label, check_folder, is_workflow_id
 from clara_ops.contract.payload import LOCKS, LOGS, PUBLISH, RECEIVED
 from clara_ops.workflow.acceptance import accepts_rule, unknown_to_accepts, unknown_to_when
-from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry, Resources, unknown_stage
+from clara_ops.workflow.catalogue import Catalogue, unknown_stage
+from clara_ops.workflow.entry import CatalogueEntry, Resources
 from clara_ops.workflow.errors import Problem
 from clara_ops.workflow.model import StageSpec, WorkflowSpec
 from clara_ops.workflow.options import OptionError, complete_args, split_args

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clara_ops.workflow.catalogue import CatalogueEntry, Resources
+from clara_ops.workflow.entry import CatalogueEntry, Resources
 from clara_ops.workflow.fields import SecretKey
 from clara_ops.workflow.model import Kinds, Priority, Review
 from clara_ops.workflow.parameters import Parameter

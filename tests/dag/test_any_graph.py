@@ -16,7 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clara_ops.dag.compile import compile_file
-from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry
+from clara_ops.workflow.catalogue import Catalogue
+from clara_ops.workflow.entry import CatalogueEntry
 from clara_ops.workflow.errors import WorkflowFileError
 
 ID = "7b413e24-d018-4689-8c41-73272f6649d4"

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from clara_ops.workflow.catalogue import Catalogue, CatalogueEntry
+from clara_ops.workflow.catalogue import Catalogue
+from clara_ops.workflow.entry import CatalogueEntry
 from clara_ops.workflow.errors import Problem, WorkflowFileError
 from clara_ops.workflow.form2019 import Lines2019
 from clara_ops.workflow.json_schema import catalogue_schema, workflow_schema

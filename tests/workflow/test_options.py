@@ -2,7 +2,7 @@
 
 import pytest
 
-from clara_ops.workflow.catalogue import OptionDeclaration
+from clara_ops.workflow.entry import OptionDeclaration
 from clara_ops.workflow.options import OptionError, complete_args, split_args
 
 DECLARED = [
