@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
+from dicom_listener.api_files import MULTIPART_BODY, add_runs_on_files
 from dicom_listener.api_models import (
     DeliveryAnswer,
     DeliveryRequest,
@@ -73,6 +74,7 @@ def make_api(sources: Sources, token: str) -> FastAPI:
         responses={status: {"model": ErrorAnswer} for status in (401, 404, 409, 422)},
     )
     _add_payloads(guarded, data)
+    add_runs_on_files(guarded, requests)
     _add_runs(guarded, journal, requests)
     _add_series(guarded, journal, requests)
     _add_deliveries(guarded, journal, requests)
@@ -132,7 +134,7 @@ def _add_runs(router: APIRouter, journal: Journal, requests: Requests) -> None:
         """One run."""
         return RunAnswer.model_validate(requests.run(run))
 
-    @router.post("/runs", status_code=HTTPStatus.CREATED)
+    @router.post("/runs", status_code=HTTPStatus.CREATED, openapi_extra=MULTIPART_BODY)
     def post_run(body: RunRequest) -> RunAnswer:
         """Run a workflow on a group that was received: same input, next generation."""
         start = Start(body.workflow, None, body.parameters, body.request_id)

@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Json,
     StrictBool,
     StrictFloat,
     StrictInt,
@@ -97,6 +98,22 @@ class RunRequest(Request):
     ae_title: str
     group: str
     parameters: Mapping[ParameterName, ParameterValue] = Field(default_factory=dict)
+    request_id: Annotated[str, Field(min_length=1, max_length=600)] | None = None
+    dag_id: str | None = None
+
+
+class FilesRunRequest(Request):
+    """The fields of a multipart request, beside its files.
+
+    Attributes:
+        group: what was received by DICOM and belongs to the files; its instances come into the payload too.
+        parameters: a JSON object; the others as in `RunRequest`.
+    """
+
+    workflow: Annotated[str, Field(min_length=1)]
+    ae_title: str
+    group: Annotated[str, Field(min_length=1)] | None = None
+    parameters: Json[Mapping[ParameterName, ParameterValue]] = Field(default_factory=dict)
     request_id: Annotated[str, Field(min_length=1, max_length=600)] | None = None
     dag_id: str | None = None
 

@@ -259,6 +259,13 @@ class Storage(_Section):
     min_free_gb: Annotated[float, Field(ge=0)] = 1
 
 
+class Uploads(_Section):
+    """What one POST of files may bring: `max_gb` of them together, and how many."""
+
+    max_gb: Annotated[float, Field(gt=0)] = 16
+    max_files: Annotated[int, Field(ge=1)] = 1000
+
+
 class Retention(_Section):
     """How long things stay after they are over, as `7d`, `12h`, `30m` or `never`. What is held or goes on stays.
 
@@ -285,6 +292,7 @@ class Clara(_Section):
     network: Network = Network()
     storage: Storage = Storage()
     retention: Retention = Retention()
+    uploads: Uploads = Uploads()
     grouping: dict[str, Grouping] = Field(default_factory=dict)
     rules: dict[str, Rule] = Field(default_factory=dict)
 

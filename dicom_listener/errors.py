@@ -89,6 +89,18 @@ class Superseded(ApiError):
     status = 409
 
 
+class UploadTooLarge(ApiError):
+    """A request brings more than the configuration allows."""
+
+    status = 413
+
+
+class NoRoom(ApiError):
+    """The claim is below its low-water marks."""
+
+    status = 507
+
+
 class Conflict(ApiError):
     """What is asked for does not fit the present state."""
 

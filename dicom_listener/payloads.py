@@ -29,6 +29,7 @@ from clara_ops.contract.written import WrittenObject
 from dicom_listener.errors import BadRequest, PayloadNotFound, ResultNotFound
 from dicom_listener.journal.runs import Run, RunInstance
 from dicom_listener.journal.store import sync_folder
+from dicom_listener.uploads import UPLOADS, uploaded_files
 
 
 def build_payload(
@@ -46,16 +47,22 @@ def build_payload(
     payload = payload_path(data, run.run_id)
     if (payload / MANIFEST).exists():
         return
+    files = uploaded_files(data, run.group_value)
+    if not instances and not files:
+        raise FileNotFoundError(f"run {run.run_id}: its input is gone from the claim; send it again")
     listed = []
     for instance in instances:
         path = received_path(instance.series_uid, instance.sop_uid)
         _link(data / "spool" / instance.path, payload / path)
         listed.append(_entry(instance, path, payload / path))
-    for folder in {(payload / item.path).parent for item in listed}:
+    names = [f"{RECEIVED}/{file.relative_to(data / UPLOADS / run.group_value).as_posix()}" for file in files]
+    for name, file in zip(names, files, strict=True):
+        _link(file, payload / name)
+    for folder in {(payload / path).parent for path in (*names, *(item.path for item in listed))}:
         sync_folder(folder)
     for folder in (payload / RECEIVED, payload, payload.parent, data):
         sync_folder(folder)
-    write_document(_manifest(run, listed, predecessors), payload / MANIFEST)
+    write_document(_manifest(run, listed, names, predecessors), payload / MANIFEST)
 
 
 def make_folders(data: Path, run_id: str, source: str, folders: Sequence[str]) -> int:
@@ -146,7 +153,9 @@ def _entry(instance: RunInstance, path: str, file: Path) -> Instance:
     )
 
 
-def _manifest(run: Run, instances: Sequence[Instance], predecessors: Sequence[WrittenObject]) -> Manifest:
+def _manifest(
+    run: Run, instances: Sequence[Instance], files: Sequence[str], predecessors: Sequence[WrittenObject]
+) -> Manifest:
     moment = time.gmtime(run.created)
     return Manifest(
         run_id=run.run_id,
@@ -159,5 +168,6 @@ def _manifest(run: Run, instances: Sequence[Instance], predecessors: Sequence[Wr
         content_date=time.strftime("%Y%m%d", moment),
         content_time=time.strftime("%H%M%S", moment),
         instances=tuple(instances),
+        files=tuple(files),
         predecessors=tuple(predecessors),
     )

@@ -18,11 +18,13 @@ from dicom_listener.journal.retention import (
     due_payloads,
     expire,
     expired_paths,
+    groups_in_use,
     mark_removed,
     removed_payloads,
 )
 from dicom_listener.journal.store import sync_folder
 from dicom_listener.live_config import LiveConfig
+from dicom_listener.uploads import UPLOADS
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ class Retainer:
             if not due:
                 log.warning("the disk fills and nothing is over that could go", extra={"free": self._free(self._data)})
         gone = [item for item in due if self._journal.write(partial(expire, due=item, now=now))]
-        files = self._remove_files() + self._remove_payloads()
+        files = self._remove_files() + self._remove_payloads() + self._remove_uploads(now)
         if gone or files:
             log.info("removed by retention", extra={"payloads_and_groups": len(gone), "files": files})
         return 0.0 if gone else _INTERVAL
@@ -91,6 +93,22 @@ class Retainer:
             (folder / run_id / MANIFEST).unlink(missing_ok=True)
             shutil.rmtree(folder / run_id)
         return len(given_up)
+
+    def _remove_uploads(self, now: float) -> int:
+        """Files that came by REST, once no payload of their runs is left; new ones may still get their run."""
+        folder = self._data / UPLOADS
+        old = {path.name for path in _folders(folder) if path.stat().st_mtime < now - _LEAST_AGE}
+        unused = old - self._journal.read(groups_in_use) if old else set()
+        for group in unused:
+            shutil.rmtree(folder / group)
+        return len(unused)
+
+
+def _folders(parent: Path) -> list[Path]:
+    """The folders in a folder that may not be there; hidden ones are left out."""
+    if not parent.is_dir():
+        return []
+    return [path for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 
 def _due_by_age(database: sqlite3.Connection, retention: Retention, now: float) -> list[Due]:

@@ -32,6 +32,7 @@ from dicom_listener.requests import Requests
 from dicom_listener.retention import Retainer
 from dicom_listener.spool import Spool
 from dicom_listener.trigger import Trigger
+from dicom_listener.uploads import clear_incoming
 from dicom_listener.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Service:
         self._journal = Journal(places.journal)
         self._spool = Spool(places.data)
         self._journal.write(lambda database: end_all_associations(database, time.time()))
+        clear_incoming(places.data)
         orphans = self._spool.set_orphans_aside(self._journal.read(known_paths))
         if orphans:
             log.warning("files that were never acknowledged were set aside", extra={"count": orphans})

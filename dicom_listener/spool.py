@@ -130,9 +130,7 @@ class Spool:
 
     def has_room(self, size: int, marks: Storage) -> bool:
         """Whether `size` bytes fit without going below the low-water marks."""
-        usage = shutil.disk_usage(self.root)
-        left = usage.free - size
-        return left >= marks.min_free_gb * 1e9 and left >= usage.total * marks.min_free_percent / 100
+        return has_room(self.root, size, marks)
 
     def set_orphans_aside(self, known: set[str]) -> int:
         """Before `start`: move what the journal does not know out of the spool, for its senders never heard Success.
@@ -198,3 +196,10 @@ class Spool:
                 file.discard()
             raise
         return made
+
+
+def has_room(folder: Path, size: int, marks: Storage) -> bool:
+    """Whether `size` bytes fit on a folder's file system without going below the low-water marks."""
+    usage = shutil.disk_usage(folder)
+    left = usage.free - size
+    return left >= marks.min_free_gb * 1e9 and left >= usage.total * marks.min_free_percent / 100

@@ -12,6 +12,9 @@ from clara_ops.contract.states import RunState, SeriesState
 from dicom_listener.dataset import plane
 from dicom_listener.journal.sources import learn
 
+FILES_LEVEL = "files"
+"""Level of a group of files that are no DICOM."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -86,6 +89,19 @@ def find_group(database: sqlite3.Connection, ae_title: str, value: str) -> Group
     """A group by its value: the Series (or Study) Instance UID."""
     row = database.execute(f"{_GROUP} WHERE g.ae_title = ? AND g.value = ? GROUP BY g.id", (ae_title, value)).fetchone()
     return None if row is None else Group(**row)
+
+
+def note_files_group(database: sqlite3.Connection, ae_title: str, value: str) -> Group:
+    """The group of files that came by REST; it holds no instance, and nothing of it is still to come."""
+    database.execute(
+        "INSERT OR IGNORE INTO groups (ae_title, level, value, study_uid, series_uid, calling_ae, state, reason, "
+        "generation) VALUES (?, ?, ?, '', '', '', ?, 'files, by POST /v1/runs', 1)",
+        (ae_title, FILES_LEVEL, value, SeriesState.COMPLETE),
+    )
+    row = database.execute(
+        f"{_GROUP} WHERE g.ae_title = ? AND g.level = ? AND g.value = ? GROUP BY g.id", (ae_title, FILES_LEVEL, value)
+    ).fetchone()
+    return Group(**row)
 
 
 def slices(database: sqlite3.Connection, group_id: int) -> list[Slice]:

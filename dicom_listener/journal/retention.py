@@ -121,6 +121,14 @@ def mark_removed(database: sqlite3.Connection, paths: Iterable[str]) -> None:
     )
 
 
+def groups_in_use(database: sqlite3.Connection) -> set[str]:
+    """Values of the groups of which a run still has its payload, or will get it."""
+    rows = database.execute(
+        "SELECT DISTINCT group_value FROM runs WHERE run_id NOT IN (SELECT run_id FROM removed_payloads)"
+    )
+    return {str(row["group_value"]) for row in rows}
+
+
 def removed_payloads(database: sqlite3.Connection) -> set[str]:
     """Payloads that the journal has given up."""
     return {str(row["run_id"]) for row in database.execute("SELECT run_id FROM removed_payloads")}

@@ -1,14 +1,18 @@
 """What goes when its time is over, what goes earlier when the disk fills, and what never does."""
 
+import os
 import sqlite3
+import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from clara_ops.contract.states import DeliveryState, RunState, SeriesState
 from dicom_listener.config import Config, Retention
+from dicom_listener.errors import Conflict
 from dicom_listener.journal import Journal
 from dicom_listener.journal.deliveries import request_delivery
 from dicom_listener.journal.groups import Start, decide_group, find_group, make_runs
@@ -17,6 +21,7 @@ from dicom_listener.journal.retention import due_payloads, expire
 from dicom_listener.journal.runs import find_run, move_run, run_instances
 from dicom_listener.journal.schema import MIGRATIONS
 from dicom_listener.payloads import build_payload
+from dicom_listener.requests import Requests
 from dicom_listener.retention import Retainer
 from tests.listener.desk import Desk
 from tests.listener.peers import WORKFLOW, configuration
@@ -40,8 +45,8 @@ class Store(Desk):
         self.now = 0.0
         self.free = 50.0
         changes = {"retention": {"payloads": "7d", "failed": "30d", "received": "14d", "discarded": "3d"}}
-        live = Settings(Config.model_validate(configuration("http://127.0.0.1:1", 11112, **changes)))
-        self.retainer = Retainer(self.journal, live, self.data, lambda _: self.free, lambda: self.now)
+        self.live = Settings(Config.model_validate(configuration("http://127.0.0.1:1", 11112, **changes)))
+        self.retainer = Retainer(self.journal, self.live, self.data, lambda _: self.free, lambda: self.now)
 
     def ended(self, series: str, state: RunState | None) -> str:
         run_id = self.run(series=series)
@@ -155,3 +160,28 @@ def test_an_age_that_is_none_is_refused(age):
 
 def test_never_is_an_age():
     assert Retention.model_validate({"received": "never"}).received == float("inf")
+
+
+def test_files_that_came_by_rest_go_with_the_last_payload_of_their_group(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    requests = Requests(store.journal, store.live, store.data, lambda: None, lambda: None)
+    writer = requests.receive_files("multipart/form-data; boundary=limit")
+    head = b'--limit\r\nContent-Disposition: form-data; name="files"; filename="a.npz"\r\n\r\n'
+    writer.feed(head + b"scan\r\n--limit--\r\n")
+    first = requests.start_run_on_files(Start(WORKFLOW, None), "CT_AI", writer, writer.finish(), None)
+    second = requests.start_run(Start(WORKFLOW, None), "CT_AI", first.group_value)
+    for run in (first, second):
+        build_payload(store.data, run, [])
+    folder = store.data / "uploads" / first.group_value
+    os.utime(folder, (0, 0))
+    store.now = time.time() + 8 * DAY
+    while store.retainer.step() == 0.0:
+        continue
+    assert [path.name for path in (store.data / "payloads").iterdir()] == [second.run_id]
+    assert folder.is_dir()
+    store.journal.write(partial(move_run, run_id=second.run_id, state=RunState.DONE, reason="", now=time.time()))
+    while store.retainer.step() == 0.0:
+        continue
+    assert not folder.exists()
+    with pytest.raises(Conflict, match="send them again"):
+        requests.start_run(Start(WORKFLOW, None), "CT_AI", first.group_value)
