@@ -104,6 +104,10 @@ class Run:
         """What a script has written to its log folder; empty where it has not."""
         return (self.site.read(f"payloads/{self.id}/logs/{name}") or b"").decode()
 
+    def write_note(self, name: str) -> None:
+        """Make a file in the scripts' log folder, which a script waits for."""
+        self.site.write({f"payloads/{self.id}/logs/{name}": b""}, ())
+
     def wait(self, holds: Callable[[], bool], seconds: float = 120) -> None:
         """Wait until something holds of the run; fails with its tasks and its log."""
         wait_until(holds, lambda: (self.state(), self.tasks(), self.pods()), seconds)

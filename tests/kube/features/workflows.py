@@ -23,7 +23,7 @@ _COUNTED = 'echo "$(date +%s.%N) $CLARA_RUN_ID" >> /app/logs/starts; '
 _ONCE_IS_ENOUGH = "test $(wc -l < /app/logs/starts) = 1 || exit 0; sleep 110"
 _HOLDS_THE_GPU = "date +%s.%N > /app/logs/begin; sleep 4; date +%s.%N > /app/logs/end"
 _SEES_ITS_OUTPUT = "ls /app/output | wc -l >> /app/logs/seen; touch /app/output/mine; "
-_TALKS = 'for line in $(seq 25); do echo "line $line."; sleep 1; done'
+_TALKS = 'line=0; until [ -e /app/logs/stop ]; do line=$((line + 1)); echo "line $line."; sleep 1; done; echo $line > /app/logs/lines'
 
 
 def workflow_id(name: str) -> str:
