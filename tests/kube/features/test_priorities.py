@@ -12,13 +12,16 @@ pytestmark = [pytest.mark.timeout(400), pytest.mark.filterwarnings("ignore:Unver
 def test_immediate_overtakes_what_waits(scene: Scene) -> None:
     scene.set_gpu_slots(1)
     try:
-        (running,) = scene.start("gpu")
-        running.wait(lambda: running.note("begin") != "")
+        (held,) = scene.start("gpu-held")
+        held.wait(lambda: held.note("starts") != "")
         waiting = {}
         for name in ("gpu", "gpu-lower", "gpu-immediate"):
             (waiting[name],) = scene.start(name)
             time.sleep(1.1)  # the order within a priority is by seconds
         (waiting["second"],) = scene.start("gpu")
+        for run in waiting.values():
+            run.wait(lambda run=run: run.task() == "scheduled")  # type: ignore[misc]
+        held.write_note("stop")
         for run in waiting.values():
             run.ended("success")
     finally:

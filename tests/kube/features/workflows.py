@@ -23,7 +23,10 @@ _COUNTED = 'echo "$(date +%s.%N) $CLARA_RUN_ID" >> /app/logs/starts; '
 _ONCE_IS_ENOUGH = "test $(wc -l < /app/logs/starts) = 1 || exit 0; sleep 110"
 _HOLDS_THE_GPU = "date +%s.%N > /app/logs/begin; sleep 4; date +%s.%N > /app/logs/end"
 _SEES_ITS_OUTPUT = "ls /app/output | wc -l >> /app/logs/seen; touch /app/output/mine; "
-_TALKS = 'line=0; until [ -e /app/logs/stop ]; do line=$((line + 1)); echo "line $line."; sleep 1; done; echo $line > /app/logs/lines'
+_TALKS = (
+    'line=0; until [ -e /app/logs/stop ]; do line=$((line + 1)); echo "line $line."; sleep 1; done; '
+    "echo $line > /app/logs/lines"
+)
 
 
 def workflow_id(name: str) -> str:
@@ -41,6 +44,7 @@ def _step(name: str, script: str, stage: str = "probe", **changes: Any) -> Spec:
 
 _STAGES: Mapping[str, Sequence[Spec]] = {
     "gpu": _one(_HOLDS_THE_GPU, stage="gpu-probe"),
+    "gpu-held": _one(_COUNTED + "until [ -e /app/logs/stop ]; do sleep 0.2; done", stage="gpu-probe"),
     "gpu-lower": _one(_HOLDS_THE_GPU, stage="gpu-probe"),
     "gpu-immediate": _one(_HOLDS_THE_GPU, stage="gpu-probe"),
     "oom-retry": _one(_HUNGRY, resources=MEMORY),
