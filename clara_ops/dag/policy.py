@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow import settings
 from airflow.policies import hookimpl
 from airflow.sdk import DAG
 
@@ -12,6 +13,10 @@ from clara_ops.dag.order import weight_in_queue
 
 if TYPE_CHECKING:
     from airflow.models import DagRun, TaskInstance
+
+
+# Airflow leaves this hook out unless a module airflow_local_settings brings it; an entry point does not count.
+settings.task_instance_mutation_hook.is_noop = False  # type: ignore[attr-defined]
 
 
 @hookimpl

@@ -1,5 +1,7 @@
 """The place of tasks in Airflow's queue."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
@@ -71,7 +73,14 @@ def test_tasks_of_workflows_are_weighed_and_no_others(organ_seg: DAG) -> None:
         assert instance.priority_weight == expected
 
 
-def test_airflow_asks_when_it_makes_a_task_instance(organ_seg: DAG) -> None:
+def test_airflow_weighs_what_a_new_run_is_made_of(organ_seg: DAG) -> None:
+    """In a process of its own, as the API server is: nothing but Airflow's entry point has loaded the policy there."""
+    command = [
+        sys.executable,
+        "-c",
+        "from airflow import settings; print(settings.task_instance_mutation_hook.is_noop)",
+    ]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1] == "False"
     dag = DagSerialization.from_dict(DagSerialization.to_dict(organ_seg))
     instance = TaskInstance(dag.get_task("prepare"), dag_version_id=None)
     assert instance.priority_weight > weight("normal", datetime.now(UTC) + timedelta(minutes=1))

@@ -6,8 +6,21 @@ from typing import Any
 
 import pytest
 
-from tests.kube.features.scene import Scene, running_scene
+from tests.kube.features.scene import Run, Scene, running_scene
 from tests.kube.features.site import kubernetes_site, localkube_site
+
+_AS_THEY_ARE = (
+    *("oom-retry", "oom-out", "no-image", "deadline", "refused", "broken", "nothing", "mute", "fan", "foreign"),
+    *("long", "long-oom", "long-refused", "long-deadline", "long-no-image", "long-nothing", "long-lost", "long-cancel"),
+)
+TOGETHER = {name: name for name in _AS_THEY_ARE} | {
+    "pod-deleted": "lost",
+    "task-killed": "held",
+    "worker-killed": "held",
+    "failed": "cancel",
+    "run-deleted": "cancel",
+}
+"""Runs that go on at the same time, and the workflow of each: most of their time is waiting."""
 
 
 def _places() -> list[Any]:
@@ -26,3 +39,9 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         site = kubernetes_site(request.getfixturevalue("platform"), folder)
         with running_scene(site, folder) as scene:
             yield scene
+
+
+@pytest.fixture(scope="session")
+def runs(scene: Scene) -> dict[str, Run]:
+    """The runs of TOGETHER, just started."""
+    return dict(zip(TOGETHER, scene.start(*TOGETHER.values()), strict=True))

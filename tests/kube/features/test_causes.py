@@ -1,18 +1,10 @@
-"""How a stage ends, and what Airflow makes of it: all runs are started together, and then each is looked at."""
+"""How a stage ends, and what Airflow makes of it."""
 
 import pytest
 
-from tests.kube.features.scene import Run, Scene
+from tests.kube.features.scene import Run
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.filterwarnings("ignore:Unverified HTTPS request")]
-
-_NAMES = ("oom-retry", "oom-out", "no-image", "deadline", "refused", "broken", "nothing", "mute", "fan", "foreign")
-
-
-@pytest.fixture(scope="module")
-def runs(scene: Scene) -> dict[str, Run]:
-    """A run of each workflow."""
-    return {run.workflow: run for run in scene.start(*_NAMES)}
 
 
 def test_more_memory_is_given_once(runs: dict[str, Run]) -> None:
@@ -85,8 +77,3 @@ def test_a_container_that_knows_nothing_of_us_starts_clean_each_time(runs: dict[
     run = runs["foreign"]
     run.ended("success")
     assert run.note("seen").split() == ["0", "0"]
-
-
-def test_no_pod_is_left(runs: dict[str, Run]) -> None:
-    for run in runs.values():
-        run.wait(lambda run=run: run.pods() == [])  # type: ignore[misc]

@@ -6,23 +6,6 @@ from tests.kube.features.scene import Run, Scene, task_processes
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.filterwarnings("ignore:Unverified HTTPS request")]
 
-_NAMES = (
-    "long",
-    "long-oom",
-    "long-refused",
-    "long-deadline",
-    "long-no-image",
-    "long-nothing",
-    "long-lost",
-    "long-cancel",
-)
-
-
-@pytest.fixture(scope="module")
-def runs(scene: Scene) -> dict[str, Run]:
-    """A run of each workflow."""
-    return {run.workflow: run for run in scene.start(*_NAMES)}
-
 
 def test_it_costs_no_worker_and_its_log_can_be_read_meanwhile(runs: dict[str, Run]) -> None:
     run = runs["long"]
@@ -78,8 +61,3 @@ def test_a_run_that_is_cancelled_leaves_no_pod(runs: dict[str, Run]) -> None:
     run.wait(lambda: run.note("starts") != "" and run.task() == "deferred")
     run.mark_failed()
     run.wait(lambda: run.pods() == [], 60)
-
-
-def test_no_pod_is_left(runs: dict[str, Run]) -> None:
-    for run in runs.values():
-        run.wait(lambda run=run: run.pods() == [])  # type: ignore[misc]

@@ -21,6 +21,7 @@ ODD = '{"version": 1, "facts": {"kind": "odd"}}'
 _HUNGRY = "exec python3 -c 'import time; x = bytearray(200 << 20); x[::4096] = bytes(200 << 8); time.sleep(1)'"
 _COUNTED = 'echo "$(date +%s.%N) $CLARA_RUN_ID" >> /app/logs/starts; '
 _ONCE_IS_ENOUGH = "test $(wc -l < /app/logs/starts) = 1 || exit 0; sleep 110"
+_HELD = "until [ -e /app/logs/stop ]; do sleep 0.2; done"
 _HOLDS_THE_GPU = "date +%s.%N > /app/logs/begin; sleep 4; date +%s.%N > /app/logs/end"
 _SEES_ITS_OUTPUT = "ls /app/output | wc -l >> /app/logs/seen; touch /app/output/mine; "
 _TALKS = (
@@ -44,7 +45,7 @@ def _step(name: str, script: str, stage: str = "probe", **changes: Any) -> Spec:
 
 _STAGES: Mapping[str, Sequence[Spec]] = {
     "gpu": _one(_HOLDS_THE_GPU, stage="gpu-probe"),
-    "gpu-held": _one(_COUNTED + "until [ -e /app/logs/stop ]; do sleep 0.2; done", stage="gpu-probe"),
+    "gpu-held": _one(_COUNTED + _HELD, stage="gpu-probe"),
     "gpu-lower": _one(_HOLDS_THE_GPU, stage="gpu-probe"),
     "gpu-immediate": _one(_HOLDS_THE_GPU, stage="gpu-probe"),
     "oom-retry": _one(_HUNGRY, resources=MEMORY),
@@ -52,7 +53,7 @@ _STAGES: Mapping[str, Sequence[Spec]] = {
     "no-image": _one("true", stage="no-image"),
     "deadline": _one("sleep 60", stage="hasty"),
     "lost": _one(_COUNTED + _ONCE_IS_ENOUGH),
-    "reattach": _one(_COUNTED + "sleep 20"),
+    "held": _one(_COUNTED + _HELD),
     "cancel": _one(_COUNTED + "sleep 110"),
     "refused": _one("echo 'not a CT' >&2; exit 65"),
     "broken": _one("echo 'lost my way' >&2; exit 3", stage="twice"),
