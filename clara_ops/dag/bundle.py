@@ -14,7 +14,6 @@ How Airflow is told (`[section] key`, or variable `AIRFLOW__SECTION__KEY`):
     [core] min_serialized_dag_update_interval = 0         a change takes effect at once
     [core] max_templated_field_length = 32768             pods are seen, and compared, as a whole
     [core] executor = clara_ops.dag.executor.WarmLocalExecutor    on one machine: tasks start without importing
-    [database] sql_alchemy_connect_args = clara_ops.dag.database.SQLITE_CONNECT_ARGS    and ..._async; with SQLite only
     [scheduler] scheduler_idle_sleep_time = 0.1           the gap between two tasks
     [workers] min_heartbeat_interval = 1                  else the end of a skipped task is seen 5 s late now and then
 

@@ -62,8 +62,6 @@ def settings(home: Home, port: int, bundle: Bundle, *, host: str = LOOPBACK) -> 
         "AIRFLOW__CORE__MAX_TEMPLATED_FIELD_LENGTH": "32768",
         "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "clara_ops.dag.database.SQLITE_CONNECT_ARGS",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "clara_ops.dag.database.SQLITE_CONNECT_ARGS",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
