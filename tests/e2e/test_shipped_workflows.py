@@ -129,6 +129,7 @@ def test_networks_give_segmentations_in_the_study(results: Callable[..., Path], 
     assert segmentation.pixel_array.any()
     if workflow == "liver-seg":
         assert "not for diagnostic use" in segmentation.SegmentSequence[0].SegmentAlgorithmName
+        assert all("NOT FOR DIAGNOSTIC USE" in one.SeriesDescription for one in objects(folder))
 
 
 def test_ai_only_gives_labels_on_the_grid_of_the_volume(results: Callable[..., Path]) -> None:
