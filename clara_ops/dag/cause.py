@@ -1,5 +1,6 @@
 """What ended a stage's pod, in the words of its termination message."""
 
+import json
 import signal
 from http import HTTPStatus
 
@@ -14,6 +15,8 @@ from clara_ops.dag.errors import (
     OutOfMemory,
     PodConfigurationError,
     PodLost,
+    PodRefused,
+    PodUnschedulable,
     StageError,
     StageInputRefused,
 )
@@ -24,6 +27,7 @@ _LOST_REASONS = frozenset(
 )
 _KILLED = frozenset({128 + signal.SIGKILL, 128 + signal.SIGTERM})
 _IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY})
 CONFIGURATION_REASON = "CreateContainerConfigError"
 
 
@@ -51,6 +55,8 @@ def cause_of(stage: str, pod: V1Pod | None, error: BaseException) -> AirflowExce
     """
     if pod is not None and isinstance(error, ApiException) and error.status == HTTPStatus.NOT_FOUND:
         return taken_away(stage)
+    if isinstance(error, ApiException) and error.status in _REFUSALS:
+        return PodRefused(f"stage {stage!r}: the pod API refuses its pod: {_said_by(error)}")
     if pod is None or pod.status is None:
         return StageError(f"stage {stage!r}: no pod could be started: {error}")
     reason = pod.status.reason or ""
@@ -110,7 +116,19 @@ def _cause_without_exit(stage: str, pod: V1Pod, error: BaseException) -> Airflow
             return ImageUnavailable(
                 f"stage {stage!r}: image {status.image!r} cannot be pulled ({waiting.reason}): {waiting.message or ''}"
             )
+    for condition in pod.status.conditions or []:
+        if condition.type == "PodScheduled" and condition.status == "False":
+            return PodUnschedulable(f"stage {stage!r}: no node took its pod: {condition.message or condition.reason}")
     return StageError(f"stage {stage!r}: its pod did not run: {error}")
+
+
+def _said_by(error: ApiException) -> str:
+    """The message of an answer of the pod API, without its headers."""
+    try:
+        status = json.loads(error.body or "")
+    except ValueError:
+        return f"{error.status} {error.reason}"
+    return str(status.get("message") if isinstance(status, dict) else status)
 
 
 def _was_taken_away(pod: V1Pod, terminated: V1ContainerStateTerminated | None) -> bool:

@@ -9,7 +9,7 @@ from airflow.sdk import DAG, BaseOperator, ExceptionRetryPolicy, RetryAction, Re
 
 from clara_ops.contract.payload import PUBLISH
 from clara_ops.dag.deliver import REVIEW, DeliverOperator
-from clara_ops.dag.errors import ImageUnavailable, PodConfigurationError, PodLost
+from clara_ops.dag.errors import ImageUnavailable, PodConfigurationError, PodLost, PodRefused
 from clara_ops.dag.form import trigger_form
 from clara_ops.dag.layout import TAG
 from clara_ops.dag.order import WEIGHTS
@@ -35,6 +35,7 @@ _STAGE_RETRIES = ExceptionRetryPolicy(
     rules=[
         RetryRule(PodLost, RetryAction.RETRY, timedelta(seconds=1), "the pod was lost, not the stage"),
         RetryRule(ImageUnavailable, RetryAction.RETRY, timedelta(seconds=60), "the registry may come back"),
+        RetryRule(PodRefused, RetryAction.RETRY, timedelta(seconds=60), "the quota may be free then"),
         RetryRule(PodConfigurationError, RetryAction.RETRY, timedelta(seconds=60), "someone may add what is missing"),
     ]
 )

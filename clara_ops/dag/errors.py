@@ -31,6 +31,14 @@ class ImageUnavailable(StageError):
     """The image of the stage cannot be pulled."""
 
 
+class PodRefused(StageError):
+    """The pod API does not take the pod: the namespace forbids what it asks for, or its quota is used up."""
+
+
+class PodUnschedulable(StageError):
+    """No node took the pod in all the time that it may wait."""
+
+
 class PodConfigurationError(StageError):
     """The stage's container cannot be made as the pod says: most often a Secret or its key is missing."""
 

@@ -13,11 +13,15 @@ from clara_ops.dag.cause import cause_of, exit_code_of
 from clara_ops.dag.errors import (
     DeadlineExceeded,
     ImageUnavailable,
+    MemoryExhausted,
     OutOfMemory,
     PodConfigurationError,
     PodLost,
+    PodRefused,
+    PodUnschedulable,
     StageError,
     StageInputRefused,
+    WorkflowTimeout,
 )
 
 OWN_WORDS = AirflowException("Pod x returned a failure.")
@@ -73,6 +77,16 @@ def status_of(name: str, state: dict[str, Any]) -> dict[str, Any]:
             PodConfigurationError,
             r'cannot start \(CreateContainerConfigError\): secret "site" not found; create it in namespace .clara',
         ),
+        (
+            {
+                "phase": "Pending",
+                "conditions": [
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+                ],
+            },
+            PodUnschedulable,
+            "no node took its pod: 0/3 nodes",
+        ),
         ({"phase": "Pending"}, StageError, "did not run: Pod x returned a failure"),
     ],
 )
@@ -93,6 +107,23 @@ def test_a_pod_that_is_not_there_any_more_was_lost() -> None:
     assert type(cause_of("ai", pod({"phase": "Running"}), ApiException(status=404))) is PodLost
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"kind": "Status", "message": "violates PodSecurity restricted"}', "violates PodSecurity restricted"),
+        ("<html>", "403 Forbidden"),
+        ("", "403 Forbidden"),
+        ('"no"', "no"),
+    ],
+)
+def test_a_pod_that_the_api_refuses(body: str, words: str) -> None:
+    error = ApiException(status=403, reason="Forbidden")
+    error.body = body
+    cause = cause_of("ai", None, error)
+    assert type(cause) is PodRefused
+    assert str(cause) == f"stage 'ai': the pod API refuses its pod: {words}"
+
+
 def test_no_pod_at_all() -> None:
     assert "no pod could be started" in str(cause_of("ai", None, OWN_WORDS))
     assert exit_code_of(None) is None
@@ -104,6 +135,19 @@ def test_the_exit_code_is_that_of_the_stage_not_of_a_sidecar() -> None:
     assert exit_code_of(pod(status)) == 99
 
 
-def test_only_a_refusal_is_never_tried_again() -> None:
-    kinds = (StageInputRefused, StageError, OutOfMemory, DeadlineExceeded, PodLost, ImageUnavailable)
-    assert [kind for kind in kinds if issubclass(kind, AirflowFailException)] == [StageInputRefused]
+def test_what_is_never_tried_again() -> None:
+    kinds = (
+        StageInputRefused,
+        WorkflowTimeout,
+        MemoryExhausted,
+        StageError,
+        OutOfMemory,
+        DeadlineExceeded,
+        PodLost,
+        PodRefused,
+        PodUnschedulable,
+        PodConfigurationError,
+        ImageUnavailable,
+    )
+    never = [kind for kind in kinds if issubclass(kind, AirflowFailException)]
+    assert never == [StageInputRefused, WorkflowTimeout, MemoryExhausted]

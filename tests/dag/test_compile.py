@@ -8,12 +8,21 @@ from typing import Any
 
 import pytest
 from airflow.models.serialized_dag import SerializedDagModel
-from airflow.sdk import DAG, TriggerRule
+from airflow.sdk import DAG, RetryAction, TriggerRule
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from kubernetes.client import ApiClient
 
 from clara_ops.dag.compile import GPU_POOL, compile_file
+from clara_ops.dag.errors import (
+    DeadlineExceeded,
+    ImageUnavailable,
+    OutOfMemory,
+    PodConfigurationError,
+    PodLost,
+    PodRefused,
+    StageError,
+)
 from clara_ops.dag.stage_operator import PULLING_SECONDS, WAITING_SECONDS, StageOperator
 from clara_ops.workflow.catalogue import Catalogue, load_catalogue
 from clara_ops.workflow.pod import stage_pod
@@ -149,6 +158,29 @@ def test_a_task_may_take_as_long_as_its_pod_its_waiting_and_a_minute(organ_seg: 
     assert task.execution_timeout == timedelta(seconds=300 + WAITING_SECONDS + PULLING_SECONDS + 60)
     assert task.retries >= 1
     assert task.durable is True
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (PodLost("x"), 1),
+        (ImageUnavailable("x"), 60),
+        (PodConfigurationError("x"), 60),
+        (PodRefused("x"), 60),
+        (OutOfMemory("x"), None),
+        (DeadlineExceeded("x"), None),
+        (StageError("x"), None),
+    ],
+)
+def test_a_stage_is_tried_again_after_a_time_that_fits_the_cause(
+    organ_seg: DAG, error: StageError, seconds: int | None
+) -> None:
+    """Where the cause says nothing, Airflow's own back-off counts: 5 s, then twice as long each time."""
+    task = DagSerialization.from_dict(DagSerialization.to_dict(organ_seg)).get_task("ai-vnet")
+    assert (task.retries, task.retry_delay, task.retry_exponential_backoff) == (2, timedelta(seconds=5), 2.0)
+    decision = organ_seg.get_task("ai-vnet").retry_policy.evaluate(error, 1, 3)
+    assert decision.action is (RetryAction.DEFAULT if seconds is None else RetryAction.RETRY)
+    assert decision.retry_delay == (None if seconds is None else timedelta(seconds=seconds))
 
 
 def test_airflow_keeps_the_whole_dag(branches: DAG) -> None:

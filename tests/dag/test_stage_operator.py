@@ -25,6 +25,8 @@ from clara_ops.dag.errors import (
     OutOfMemory,
     PodConfigurationError,
     PodLost,
+    PodRefused,
+    PodUnschedulable,
     StageError,
     StageInputRefused,
     WorkflowTimeout,
@@ -270,6 +272,41 @@ def test_an_image_that_is_not_there(cluster: Cluster) -> None:
     task.stage = replace(task.stage, entry=task.stage.entry.model_copy(update={"image": image}))
     with pytest.raises(ImageUnavailable, match=r"image 'nowhere/nothing:0.1.0' cannot be pulled"):
         run(task)
+
+
+def test_a_pod_that_the_api_does_not_take(cluster: Cluster) -> None:
+    task = stage_task("true")
+    task.workflow = replace(task.workflow, timeout=2**40)
+    task.stage = replace(task.stage, timeout=2**40)
+    with pytest.raises(PodRefused, match=r"refuses its pod: Pod .* is invalid: spec.activeDeadlineSeconds"):
+        run(task)
+
+
+def test_a_pod_that_no_node_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pod_watch, "_START_SECONDS", 0.2)
+    task = stage_task("true", memory="1Ti")
+    task.schedule_timeout_seconds = 1
+    task.startup_check_interval_seconds = 0.5
+    with pytest.raises(PodUnschedulable, match=r"no node took its pod: .*memory"):
+        run(task)
+
+
+def test_a_task_that_a_person_ends_leaves_no_pod(cluster: Cluster) -> None:
+    """Airflow calls `on_kill` in the task's process when someone marks the task, or the run, in the UI."""
+    task = stage_task("exec sleep 60")
+
+    def work() -> None:
+        with pytest.raises(PodLost):
+            run(task)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    wait_for(lambda: task.pod is not None and cluster.pods(), 20)
+    time.sleep(0.5)
+    task.on_kill()
+    wait_for(lambda: cluster.pods() == [], 20)
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def test_a_secret_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
