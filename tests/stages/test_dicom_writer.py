@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
@@ -17,11 +18,11 @@ from pydicom.uid import (
 )
 
 from clara_ops.contract.errors import BadInput
-from clara_ops.imaging.errors import GridMismatch, LabelError, MissingSource
+from clara_ops.imaging.errors import GridMismatch, LabelError, MissingGeometry, MissingSource
 from tests.dicomgen.case import SERIES, STACKS, Case, make_case, manifest, plane_points, points_of, sources_of
 from tests.dicomgen.phantom import assert_is_the_body
 from tests.dicomgen.results import TABLE, label_at, label_image, write_labels
-from tests.dicomgen.series import Array, Geometry, make_series, write_series
+from tests.dicomgen.series import Array, Geometry, Identity, make_series, write_series
 from tests.dicomgen.stage import read_volume, run_writer
 
 KINDS = ("--structure-set", "--measurements", "--surfaces")
@@ -299,6 +300,15 @@ def test_a_source_that_cannot_be_found_is_named(case: Case, tmp_path: Path) -> N
     shutil.copy(case.dicom / "1.dcm", case.dicom / "2.dcm")
     with pytest.raises(MissingSource, match=r"2\.dcm: is not instance"):
         case.objects()
+
+
+def test_results_on_a_picture_without_a_place_are_refused(tmp_path: Path) -> None:
+    identity = Identity(sop_class_uid=DigitalXRayImageStorageForPresentation, modality="DX")
+    (image,) = make_series(identity=identity)[:1]
+    del image.ImagePositionPatient, image.ImageOrientationPatient
+    case = make_case(tmp_path, [image], "--planar")
+    with pytest.raises(MissingGeometry, match=r"is a picture without position, .*; end the workflow with the volume"):
+        case.write(case.image * 0)
 
 
 def test_no_volume_is_named(tmp_path: Path) -> None:
