@@ -1,6 +1,5 @@
 """From a workflow as it is written to one that has been checked: every rule that a schema cannot say."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -9,12 +8,12 @@ from typing import ParamSpec
 from clara_ops.contract import environment
 from clara_ops.contract.errors import NameRuleError
 from clara_ops.contract.evaluator import RuleError, check_rule
-from clara_ops.contract.names import check_dns_label, check_folder, is_workflow_id
-from clara_ops.contract.payload import LOCKS, LOGS, PUBLISH, RECEIVED
+from clara_ops.contract.names import check_dns_label, is_workflow_id
 from clara_ops.workflow.acceptance import accepts_rule, unknown_to_accepts, unknown_to_when
 from clara_ops.workflow.catalogue import Catalogue, unknown_stage
 from clara_ops.workflow.entry import CatalogueEntry, Resources
 from clara_ops.workflow.errors import Problem
+from clara_ops.workflow.folders import INPUT, folder_problems
 from clara_ops.workflow.model import StageSpec, WorkflowSpec
 from clara_ops.workflow.options import OptionError, complete_args, split_args
 from clara_ops.workflow.order import earlier, find_cycle, running_order
@@ -27,7 +26,6 @@ from clara_ops.workflow.yaml_source import KeyPath, YamlSource
 P = ParamSpec("P")
 
 TASKS_OF_THE_PRODUCT = frozenset({"prepare", "publish", "review", "deliver", "shadow"})
-_OWN_FOLDERS = frozenset({RECEIVED, LOCKS, LOGS, PUBLISH})
 _OWN_VARIABLES = frozenset(
     value for name, value in vars(environment).items() if name.isupper() and isinstance(value, str)
 ) - {environment.DEID_KEY}
@@ -158,22 +156,10 @@ class _Resolver:
             self._report(("timeout",), refusal)
 
     def _check_folders(self) -> None:
-        places: list[tuple[KeyPath, str]] = [(("input",), self._spec.input)]
+        places: list[tuple[KeyPath, str]] = [(INPUT, self._spec.input)]
         places += [(("stages", index, "output"), folder) for index, folder in enumerate(self._outputs)]
-        counts = Counter(folder for _, folder in places)
-        for path, folder in places:
-            self._try(path, check_folder, folder)
-            if PurePosixPath(folder).parts[:1] and PurePosixPath(folder).parts[0] in _OWN_FOLDERS:
-                self._report(
-                    path, f"folder {folder!r} lies in a folder that the payload keeps for itself; choose another"
-                )
-            if counts[folder] > 1 and path != ("input",):
-                self._report(
-                    path, f"folder {folder!r} is written twice, or is the input; give each stage a folder of its own"
-                )
-            inside = next((other for _, other in places if other != folder and folder.startswith(f"{other}/")), None)
-            if inside is not None:
-                self._report(path, f"folder {folder!r} lies inside folder {inside!r}; choose folders beside each other")
+        for path, message in folder_problems(places):
+            self._report(path, message)
 
     def _after(self) -> dict[str, tuple[str, ...]]:
         after: dict[str, tuple[str, ...]] = {}
