@@ -15,7 +15,7 @@ from clara_ops.imaging.measurements import Measurement
 from clara_ops.imaging.overlay import most_labelled_slice, overlay_slice
 from clara_ops.imaging.planes import values
 from clara_ops.imaging.report_page import ReportContent, report_pdf
-from clara_ops.imaging.result_modules import ResultSeries, copy_source_modules
+from clara_ops.imaging.result_modules import UNKNOWN_DATE, ResultSeries, copy_source_modules
 from clara_ops.imaging.secondary_capture import grey_values, source_window
 from clara_ops.imaging.source_series import SourceSeries
 from clara_ops.imaging.uids import derived_uid
@@ -58,7 +58,7 @@ def build_report(
         method=(
             ("Algorithm", f"{table.algorithm_name} {table.algorithm_version}"),
             ("Type", "automatic, not verified by a person"),
-            ("Dated", _date(series.content_date)),
+            ("Dated", "unknown" if series.content_date == UNKNOWN_DATE else _date(series.content_date)),
             ("Volume", "sum of the voxels"),
             ("Long axis", "largest diameter within one slice"),
             ("Diameter", "largest diameter in space"),

@@ -45,6 +45,8 @@ _AXIS_LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
 
 MANUFACTURER = "clara-workflows"
 DEVICE_SERIAL_NUMBER = "1"
+UNKNOWN_DATE, UNKNOWN_TIME = "19000101", "000000"
+"""Of results that nothing dates, where the standard wants a date."""
 
 
 @dataclass(frozen=True)

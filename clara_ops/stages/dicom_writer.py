@@ -36,7 +36,7 @@ from clara_ops.imaging.new_study import new_study, placeholder_source, right_han
 from clara_ops.imaging.planes import values
 from clara_ops.imaging.predecessors import refer_to_predecessor
 from clara_ops.imaging.resample import fit_to_source
-from clara_ops.imaging.result_modules import ResultSeries
+from clara_ops.imaging.result_modules import UNKNOWN_DATE, UNKNOWN_TIME, ResultSeries
 from clara_ops.imaging.series_policy import Kind, SeriesPolicy
 from clara_ops.imaging.source_map import read_source_map, source_path
 from clara_ops.imaging.source_series import SourceSeries, find_source, open_source
@@ -48,7 +48,6 @@ __all__ = ["DESCRIPTION", "add_arguments", "run"]
 DESCRIPTION = "write every volume of the input as DICOM objects in the study that it was made from"
 
 _WITHOUT_SOURCE = "no DICOM input: written into a new study of a placeholder patient"
-_UNKNOWN_DATE, _UNKNOWN_TIME = "19000101", "000000"
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +166,7 @@ def _content_moment(manifest: Manifest | None, header: Dataset) -> tuple[str, st
     if manifest:
         return manifest.content_date, manifest.content_time
     date, time = values(header.get("StudyDate")), values(header.get("StudyTime"))
-    return (date[0], time[0] if time else _UNKNOWN_TIME) if date else (_UNKNOWN_DATE, _UNKNOWN_TIME)
+    return (date[0], time[0] if time else UNKNOWN_TIME) if date else (UNKNOWN_DATE, UNKNOWN_TIME)
 
 
 def _objects(result: _Result, context: _Context) -> Iterator[Dataset]:

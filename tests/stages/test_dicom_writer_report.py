@@ -144,6 +144,15 @@ def test_the_report_says_whose_it_is_what_was_found_and_who_found_it(tmp_path: P
     assert listed.stdout.splitlines()[2].split()[3:5] == ["12", "10"], "the picture, pixel by pixel"
 
 
+def test_a_report_that_nothing_dates_says_so(tmp_path: Path) -> None:
+    images = make_series()
+    for image in images:
+        image.StudyDate = image.StudyTime = ""
+    text = text_of(content_of(report_of(make_case(tmp_path, images))), tmp_path, "-layout")
+    assert [line.split()[-1] for line in text.splitlines() if line.startswith("Dated")] == ["unknown"]
+    assert "1900" not in text
+
+
 def test_many_labels_go_on_on_further_pages(tmp_path: Path) -> None:
     label = TABLE.labels[0]
     measurements = [Measurement(replace(label, name=f"Structure {number} " + "x" * 60), 1) for number in range(120)]
