@@ -23,18 +23,20 @@ from clara_ops.workflow.errors import WorkflowFileError
 ID = "7b413e24-d018-4689-8c41-73272f6649d4"
 MOST = 6
 NAMES = [f"s{index}" for index in range(MOST)]
-CATALOGUE: Catalogue = {
-    name: CatalogueEntry.model_validate(
-        {
-            "image": {"repository": name},
-            "stageName": name,
-            "logName": f"/app/logs/{name}.log",
-            "lockName": f"{name}.lock",
-            "timeout": "60",
-        }
-    )
-    for name in NAMES
-}
+CATALOGUE = Catalogue(
+    {
+        name: CatalogueEntry.model_validate(
+            {
+                "image": {"repository": name},
+                "stageName": name,
+                "logName": f"/app/logs/{name}.log",
+                "lockName": f"{name}.lock",
+                "timeout": "60",
+            }
+        )
+        for name in NAMES
+    }
+)
 Before = list[list[bool]]
 
 
