@@ -85,6 +85,8 @@ def test_its_containers_start_as_they_did(liver: Imported, catalogue: Catalogue)
 
 def test_what_a_clara_pipeline_loses_is_told(liver: Imported) -> None:
     assert notes(liver) == {
+        "2:1": "its stages may take 2400 s together, but a run 1800 s: "
+        "raise its 'timeout', and 'workflowTimeout' of the catalogue, if that is too short",
         "13:3": "stage 'fusion': nothing waits for it, so what it writes is delivered too",
         "16:7": "runs here as stage 'dicom-reader' of the catalogue",
         "28:12": "parameter 'tag' is fixed here at its default '0.7.1'",
@@ -192,6 +194,12 @@ def test_what_a_clinical_workflow_loses_is_told(router: Imported) -> None:
     assert "another way to the same task has no condition" in said["49:39"]
     assert said["71:12"].startswith("task 'review': a person reviews at the end here, before delivery")
     assert router.workflow["review"] == {"onTimeout": "reject"}
+
+
+def test_a_run_may_take_what_its_stages_may_take_together(liver: Imported, router: Imported) -> None:
+    assert liver.workflow["timeout"] == 1800
+    assert router.workflow["timeout"] == 300 + 600 + 600
+    assert notes(liver)["2:1"].startswith("its stages may take 2400 s together, but a run 1800 s: raise its 'timeout'")
 
 
 def task(name: str, *after: Any, **more: Any) -> Json:

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from clara_ops.workflow.errors import Problem, WorkflowFileError
 from clara_ops.workflow.importing.clara_definition import Container, Operator, Pipeline, Port
 from clara_ops.workflow.importing.clara_parameters import PipelineParameters
-from clara_ops.workflow.importing.imported import Imported, Json, Notes, entry, label, labels, variables
+from clara_ops.workflow.importing.imported import Imported, Json, Notes, add_timeout, entry, label, labels, variables
 from clara_ops.workflow.resolve import TASKS_OF_THE_PRODUCT
 from clara_ops.workflow.schema import build_model, nearest
 from clara_ops.workflow.yaml_source import KeyPath, YamlSource
@@ -103,6 +103,7 @@ class _Converter:
         }
         workflow["parameters"] = self._parameters.declarations
         workflow["destinations"] = self._destinations
+        add_timeout(workflow, entries, self._notes)
         return Imported({key: value for key, value in workflow.items() if value}, entries, self._notes.in_order())
 
     def _drop(self, operator: Operator, path: KeyPath) -> None:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from clara_ops.contract import environment
+from clara_ops.workflow.catalogue import WorkflowTimeout
 from clara_ops.workflow.errors import Problem
 from clara_ops.workflow.yaml_source import KeyPath, YamlSource
 
@@ -86,6 +87,17 @@ def entry(stage: str, image: str, tag: str, app_dir: str = "/app", seconds: int 
         "timeout": str(seconds),
         "driver": False,
     }
+
+
+def add_timeout(workflow: Json, entries: Mapping[str, Json], notes: Notes) -> None:
+    """Let a run take what its stages may take together, as far as a workflow may: there it had no limit."""
+    limits = WorkflowTimeout()
+    total = sum(int(entries.get(stage["stage"], {"timeout": STAGE_SECONDS})["timeout"]) for stage in workflow["stages"])
+    if total > limits.default:
+        workflow["timeout"] = min(total, limits.maximum)
+    if total > limits.maximum:
+        words = f"its stages may take {total} s together, but a run {limits.maximum} s"
+        notes.add((), f"{words}: raise its 'timeout', and 'workflowTimeout' of the catalogue, if that is too short")
 
 
 def split_image(reference: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from clara_ops.contract.evaluator import attributes_of
 from clara_ops.workflow.errors import Problem, WorkflowFileError
-from clara_ops.workflow.importing.imported import Imported, Json, Notes, label, labels
+from clara_ops.workflow.importing.imported import Imported, Json, Notes, add_timeout, label, labels
 from clara_ops.workflow.importing.monai_condition import ConditionError, Converted, Rule, joined, rule_of
 from clara_ops.workflow.importing.monai_definition import ClinicalWorkflow, Task, clinical_workflow
 from clara_ops.workflow.importing.monai_graph import Condition, Way, is_stage, places_outside, ways_to_tasks
@@ -84,7 +84,9 @@ class _Converter:
         if destinations := self._destinations(stages):
             made["destinations"] = destinations
         self._tell_of_the_gateway()
-        return Imported({**made, "stages": stages}, entries, self._notes.in_order())
+        made["stages"] = stages
+        add_timeout(made, entries, self._notes)
+        return Imported(made, entries, self._notes.in_order())
 
     def _review(self, task: Task, path: KeyPath) -> None:
         self._is_reviewed = True
