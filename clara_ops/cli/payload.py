@@ -27,7 +27,7 @@ from clara_ops.contract.payload import (
     received_path,
 )
 from clara_ops.driver.folders import walk_files
-from clara_ops.imaging.raw_header import UNREADABLE
+from clara_ops.imaging.raw_header import unreadable
 from clara_ops.workflow.model import Kind
 from clara_ops.workflow.workflow import Workflow
 
@@ -111,7 +111,7 @@ def _header(file: Path) -> Dataset | None:
     try:
         header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
         complete = all(getattr(header, tag, None) for tag in _TAGS[:4])
-    except UNREADABLE:
+    except unreadable():
         return None
     return header if complete else None
 

@@ -24,7 +24,7 @@ from clara_ops.deid.private_attributes import AllowList
 from clara_ops.deid.profile import Option, Options
 from clara_ops.deid.pseudonyms import Subject, UidMap, identity_of
 from clara_ops.imaging.dicom_file import save_dicom
-from clara_ops.imaging.raw_header import UNREADABLE
+from clara_ops.imaging.raw_header import unreadable
 
 _DICOM_ROOT = "1.2.840.10008."
 _VOICE = "1.2.840.10008.5.1.4.1.1.9.4."
@@ -160,7 +160,7 @@ def _clean_pixels(dataset: Dataset, job: Job) -> tuple[str | None, bool]:
         return "pixels may hold burned-in text, and no known layout says where", False
     try:
         pixels.black_out(dataset, blackening)
-    except (*UNREADABLE, RuntimeError):
+    except unreadable():
         return "pixels may hold burned-in text, and cannot be decoded", False
     return None, True
 
@@ -202,7 +202,7 @@ def _is_dicom(path: Path) -> bool:
         with _quiet():
             meta = pydicom.filereader.read_file_meta_info(path)
             return bool(meta.get("MediaStorageSOPClassUID") != MediaStorageDirectoryStorage)
-    except UNREADABLE:
+    except unreadable():
         return True
 
 
@@ -215,7 +215,7 @@ def _named(path: Path) -> Iterator[None]:
     """What pydicom raises on a damaged file names the file; its own words may hold values, and are not told."""
     try:
         yield
-    except (*UNREADABLE, RuntimeError) as error:
+    except unreadable() as error:
         raise BrokenObject(
             f"{path}: is no whole DICOM object ({type(error).__name__}); send the instance again, or leave it out"
         ) from error

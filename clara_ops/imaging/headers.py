@@ -4,13 +4,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
-
 from clara_ops.imaging import planes
 from clara_ops.imaging.errors import BrokenFile, MissingCodec
 from clara_ops.imaging.frames import Frame, Instance, PixelFormat, SetAside
 from clara_ops.imaging.header_keywords import SELECTABLE
-from clara_ops.imaging.raw_header import UNREADABLE, RawHeader, read_raw_header
+from clara_ops.imaging.header_tags import DEFLATED, ENCAPSULATED, IMAGES, MEDIA_STORAGE_DIRECTORY, NATIVE
+from clara_ops.imaging.raw_header import RawHeader, read_raw_header, unreadable
 
 _GROUPS_AT_THE_START = (0x0002, 0x0008)
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
@@ -55,7 +54,7 @@ def read_header(path: Path) -> Instance | SetAside:
             return SetAside(path, "not a DICOM file")
         try:
             return _instance(path, read_raw_header(file))
-        except UNREADABLE as error:
+        except unreadable() as error:
             if not is_part10:
                 return SetAside(path, "not a DICOM file")
             raise BrokenFile(
@@ -69,11 +68,11 @@ def _may_be_bare_dataset(start: bytes) -> bool:
 
 
 def _instance(path: Path, header: RawHeader) -> Instance | SetAside:
-    if header.media_storage_sop_class_uid == MediaStorageDirectoryStorage:
+    if header.media_storage_sop_class_uid == MEDIA_STORAGE_DIRECTORY:
         return SetAside(path, "DICOMDIR")
-    sop_class = UID(str(header.required("SOPClassUID")))
-    if not _is_image(sop_class, header):
-        return SetAside(path, f"{sop_class.name} is no image")
+    sop_class = str(header.required("SOPClassUID"))
+    if sop_class not in IMAGES and (name := _name_of_no_image(sop_class, header)):
+        return SetAside(path, f"{name} is no image")
     attributes = header.attributes
     sop_instance_uid = _uid(header, "SOPInstanceUID")
     pixels = _pixel_format(path, header)
@@ -84,7 +83,7 @@ def _instance(path: Path, header: RawHeader) -> Instance | SetAside:
         Frame(
             path=path,
             sop_instance_uid=sop_instance_uid,
-            sop_class_uid=str(sop_class),
+            sop_class_uid=sop_class,
             rows=rows,
             columns=columns,
             pixels=pixels,
@@ -96,7 +95,7 @@ def _instance(path: Path, header: RawHeader) -> Instance | SetAside:
     return Instance(
         path=path,
         sop_instance_uid=sop_instance_uid,
-        sop_class_uid=str(sop_class),
+        sop_class_uid=sop_class,
         series_instance_uid=_uid(header, "SeriesInstanceUID"),
         study_instance_uid=_uid(header, "StudyInstanceUID"),
         frame_of_reference_uid=str(attributes.get("FrameOfReferenceUID") or ""),
@@ -115,11 +114,16 @@ def _uid(header: RawHeader, keyword: str) -> str:
     return uid
 
 
-def _is_image(sop_class: UID, header: RawHeader) -> bool:
-    """By the name of the SOP class; a private class is an image when it has the attributes of one."""
-    if sop_class.name == str(sop_class):
-        return all(header.attributes.get(keyword) is not None for keyword in ("Rows", "Columns", "SamplesPerPixel"))
-    return "Image Storage" in sop_class.name
+def _name_of_no_image(sop_class_uid: str, header: RawHeader) -> str | None:
+    """The SOP class's name, by which images are told; None for an image. A private one is judged by its attributes."""
+    from pydicom.uid import UID  # here, because images of the usual classes do without pydicom
+
+    name = UID(sop_class_uid).name
+    if name == sop_class_uid:
+        is_image = all(header.attributes.get(key) is not None for key in ("Rows", "Columns", "SamplesPerPixel"))
+    else:
+        is_image = "Image Storage" in name
+    return None if is_image else name
 
 
 def _concatenation(header: RawHeader) -> tuple[str, int] | None:
@@ -128,17 +132,17 @@ def _concatenation(header: RawHeader) -> tuple[str, int] | None:
 
 
 def _pixel_format(path: Path, header: RawHeader) -> PixelFormat:
-    syntax = UID(header.transfer_syntax_uid)
-    if not syntax.is_transfer_syntax:
+    syntax = header.transfer_syntax_uid
+    if not _is_transfer_syntax(syntax):
         raise MissingCodec(f"{path}: there is no decoder for transfer syntax {syntax}; send it uncompressed")
     element = header.pixels
-    if element is None and syntax != DeflatedExplicitVRLittleEndian:
+    if element is None and syntax != DEFLATED:
         raise ValueError("it has no Pixel Data")
     is_integer = element is None or element.keyword == "PixelData"
     bits_allocated = int(header.required("BitsAllocated"))
     bits_stored = int(header.required("BitsStored")) if is_integer else bits_allocated
     return PixelFormat(
-        transfer_syntax_uid=str(syntax),
+        transfer_syntax_uid=syntax,
         samples_per_pixel=int(header.required("SamplesPerPixel")),
         photometric_interpretation=str(header.required("PhotometricInterpretation")),
         bits_allocated=bits_allocated,
@@ -153,6 +157,14 @@ def _pixel_format(path: Path, header: RawHeader) -> PixelFormat:
         extended_offsets=_extended_offsets(header),
         modality_lut=bool(header.attributes.get("ModalityLUTSequence")),
     )
+
+
+def _is_transfer_syntax(uid: str) -> bool:
+    if uid in NATIVE or uid in ENCAPSULATED:
+        return True
+    from pydicom.uid import UID
+
+    return UID(uid).is_transfer_syntax
 
 
 def _extended_offsets(header: RawHeader) -> tuple[bytes, bytes] | None:

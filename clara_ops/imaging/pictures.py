@@ -2,17 +2,6 @@
 
 from collections.abc import Sequence
 
-from pydicom.uid import (
-    ComputedRadiographyImageStorage,
-    DigitalIntraOralXRayImageStorageForPresentation,
-    DigitalIntraOralXRayImageStorageForProcessing,
-    DigitalMammographyXRayImageStorageForPresentation,
-    DigitalMammographyXRayImageStorageForProcessing,
-    DigitalXRayImageStorageForPresentation,
-    DigitalXRayImageStorageForProcessing,
-    SecondaryCaptureImageStorage,
-)
-
 from clara_ops.imaging.errors import MissingGeometry
 from clara_ops.imaging.frames import Frame
 from clara_ops.imaging.geometry import Grid
@@ -20,16 +9,17 @@ from clara_ops.imaging.stacks import Stack
 
 _SOP_CLASSES = frozenset(
     (
-        ComputedRadiographyImageStorage,
-        DigitalIntraOralXRayImageStorageForPresentation,
-        DigitalIntraOralXRayImageStorageForProcessing,
-        DigitalMammographyXRayImageStorageForPresentation,
-        DigitalMammographyXRayImageStorageForProcessing,
-        DigitalXRayImageStorageForPresentation,
-        DigitalXRayImageStorageForProcessing,
-        SecondaryCaptureImageStorage,
+        "1.2.840.10008.5.1.4.1.1.1",
+        "1.2.840.10008.5.1.4.1.1.1.1",
+        "1.2.840.10008.5.1.4.1.1.1.1.1",
+        "1.2.840.10008.5.1.4.1.1.1.2",
+        "1.2.840.10008.5.1.4.1.1.1.2.1",
+        "1.2.840.10008.5.1.4.1.1.1.3",
+        "1.2.840.10008.5.1.4.1.1.1.3.1",
+        "1.2.840.10008.5.1.4.1.1.7",
     )
 )
+"""CR; DX, mammography and intra-oral for presentation and for processing; secondary capture."""
 _THICKNESS_MM = 1.0
 _ORIGIN, _RIGHT, _DOWN, _THROUGH = (0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 

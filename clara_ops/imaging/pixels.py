@@ -1,4 +1,7 @@
-"""Pixels of one frame: decoded by pydicom's plug-ins, then turned into the values they stand for."""
+"""Pixels of one frame: read, or decoded by pydicom's plug-ins, then turned into the values they stand for.
+
+What needs pydicom is imported where it is needed: plain files are read without it, in half the time.
+"""
 
 import math
 from collections.abc import Sequence
@@ -6,27 +9,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
-from pydicom.encaps import encapsulate, get_frame
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.processing import apply_modality_lut
-from pydicom.uid import (
-    UID,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000TransferSyntaxes,
-    JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
-)
 
-from clara_ops.imaging.errors import BrokenPixels, MissingCodec, TruncatedPixelData, UnsupportedPixels
+from clara_ops.imaging.errors import BrokenPixels, TruncatedPixelData, UnsupportedPixels
 from clara_ops.imaging.frames import Frame, PixelFormat
-from clara_ops.imaging.raw_header import UNREADABLE
+from clara_ops.imaging.header_tags import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, NATIVE
+from clara_ops.imaging.raw_header import unreadable
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
-_END_OF_IMAGE = b"\xff\xd9"
-_ENDS_WITH_MARKER = frozenset((*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes))
-_PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+_PLAIN = (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN)
 _INT16 = np.iinfo(np.int16)
 
 Values = npt.NDArray[np.int16] | npt.NDArray[np.float32]
@@ -55,7 +45,10 @@ def check_pixels(frame: Frame) -> None:
             f"high bit {pixels.high_bit}, pixel representation {pixels.pixel_representation}: "
             "not a layout of DICOM PS3.5 section 8.1.1; send the instance again from its source"
         )
-    _check_codec(frame)
+    if pixels.transfer_syntax_uid not in NATIVE:
+        from clara_ops.imaging.decoding import check_codec
+
+        check_codec(frame)
 
 
 def _is_defined_layout(pixels: PixelFormat) -> bool:
@@ -66,19 +59,6 @@ def _is_defined_layout(pixels: PixelFormat) -> bool:
         and pixels.high_bit == pixels.bits_stored - 1
         and pixels.pixel_representation in (0, 1)
     )
-
-
-def _check_codec(frame: Frame) -> None:
-    syntax = UID(frame.pixels.transfer_syntax_uid)
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError as error:
-        raise MissingCodec(
-            f"{frame}: there is no decoder for transfer syntax {syntax.name} ({syntax}); send it uncompressed"
-        ) from error
-    if not decoder.is_available:
-        wanted = "; ".join(decoder.missing_dependencies)
-        raise MissingCodec(f"{frame}: no codec for {syntax.name} is installed; it needs one of: {wanted}")
 
 
 def values_dtype(frames: Sequence[Frame]) -> npt.DTypeLike:
@@ -108,7 +88,9 @@ def frame_values(frame: Frame, dtype: npt.DTypeLike) -> Values:
         low, high = frame.pixels.stored_range()
         stored = (low + high) - stored.astype(np.int64)
     if frame.pixels.modality_lut:
-        values = apply_modality_lut(stored, pydicom.dcmread(frame.path, stop_before_pixels=True))
+        from clara_ops.imaging.decoding import through_modality_lut
+
+        values = through_modality_lut(stored, frame)
         return _in_int16(values, 1, 0, frame) if dtype == np.int16 else values.astype(np.float32)
     if dtype == np.int16:
         return _in_int16(stored, int(frame.slope), int(frame.intercept), frame)
@@ -144,18 +126,22 @@ def decode_frame(frame: Frame) -> npt.NDArray[Any]:
         BrokenPixels: no plug-in can decode them.
     """
     pixels = frame.pixels
+    is_native = pixels.transfer_syntax_uid in NATIVE
     try:
-        if UID(pixels.transfer_syntax_uid).is_encapsulated:
-            return _decode(frame, encapsulate([_encoded_frame(frame)]), None)
-        if pixels.offset is None or pixels.length is None:
-            dataset = pydicom.dcmread(frame.path)
-            _check_length(frame, len(dataset.PixelData))
-            return _decode(frame, dataset.PixelData, frame.number)
-        _check_length(frame, pixels.length)
-        if pixels.transfer_syntax_uid in _PLAIN and pixels.bits_allocated >= 8:
-            return _plain_frame(frame, pixels.offset)
-        return _decode(frame, _read(frame, pixels.offset, pixels.length), frame.number)
-    except (*UNREADABLE, RuntimeError) as error:
+        if is_native and pixels.offset is not None and pixels.length is not None:
+            _check_length(frame, pixels.length)
+            if pixels.transfer_syntax_uid in _PLAIN and pixels.bits_allocated >= 8:
+                return _plain_frame(frame, pixels.offset)
+        from clara_ops.imaging import decoding
+
+        if not is_native:
+            return decoding.decode(frame, decoding.encoded_frame(frame), None)
+        if pixels.offset is not None and pixels.length is not None:
+            return decoding.decode(frame, _read(frame, pixels.offset, pixels.length), frame.number)
+        content = decoding.inflated_pixels(frame)
+        _check_length(frame, len(content))
+        return decoding.decode(frame, content, frame.number)
+    except unreadable() as error:
         raise BrokenPixels(
             f"{frame}: its pixels cannot be decoded ({type(error).__name__}: {error}); send the instance again"
         ) from error
@@ -193,38 +179,6 @@ def _plain_frame(frame: Frame, offset: int) -> npt.NDArray[Any]:
     stored = np.frombuffer(content, dtype).reshape(frame.rows, frame.columns)
     unused = pixels.bits_allocated - pixels.bits_stored
     return stored if unused == 0 else (stored << unused) >> unused
-
-
-def _encoded_frame(frame: Frame) -> bytes:
-    with frame.path.open("rb") as file:
-        file.seek(frame.pixels.offset or 0)
-        encoded = get_frame(
-            file,
-            (frame.number or 1) - 1,
-            number_of_frames=frame.pixels.number_of_frames,
-            extended_offsets=frame.pixels.extended_offsets,
-        )
-    if frame.pixels.transfer_syntax_uid in _ENDS_WITH_MARKER and not encoded.rstrip(b"\0").endswith(_END_OF_IMAGE):
-        raise _truncated(frame, "a compressed image without its end")
-    return encoded
-
-
-def _decode(frame: Frame, source: bytes, number: int | None) -> npt.NDArray[Any]:
-    pixels = frame.pixels
-    options: dict[str, Any] = {
-        "rows": frame.rows,
-        "columns": frame.columns,
-        "samples_per_pixel": 1,
-        "photometric_interpretation": pixels.photometric_interpretation,
-        "bits_allocated": pixels.bits_allocated,
-        "bits_stored": pixels.bits_stored,
-        "pixel_representation": pixels.pixel_representation,
-        "number_of_frames": pixels.number_of_frames if number else 1,
-        "pixel_keyword": pixels.keyword,
-        "pixel_vr": pixels.vr,
-    }
-    decoded, _ = get_decoder(pixels.transfer_syntax_uid).as_array(source, index=(number or 1) - 1, raw=True, **options)
-    return decoded
 
 
 def _truncated(frame: Frame, what: str) -> TruncatedPixelData:

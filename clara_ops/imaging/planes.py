@@ -1,14 +1,14 @@
 """What one plane of an image object shows, and where: single-frame attributes and functional groups as one."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clara_ops.contract.source import Vector
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 Names = tuple[tuple[str, str], ...]
 
@@ -113,11 +113,11 @@ def values(found: Any) -> tuple[str, ...]:
     """The values of an attribute as text; none where it is missing or empty."""
     if found is None or found == "":
         return ()
-    many = found if isinstance(found, (MultiValue, list, tuple)) else [found]
+    many = found if isinstance(found, (MutableSequence, tuple)) else [found]
     return tuple(str(value).strip() for value in many)
 
 
-def _functional_lookup(groups: Sequence[Dataset]) -> _Lookup:
+def _functional_lookup(groups: "Sequence[Dataset]") -> _Lookup:
     def lookup(group: str, keyword: str) -> Any:
         for functional in groups:
             items = functional.get(group)

@@ -9,15 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.uid import (
-    AllTransferSyntaxes,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ImplicitVRLittleEndian,
-)
-
 from clara_ops.imaging.header_keywords import KEYWORDS
+from clara_ops.imaging.header_tags import ENCAPSULATED, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, TAGS
 
 _FIRST_READ = 1 << 16
 _PREAMBLE = 132
@@ -27,7 +20,7 @@ _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _MEDIA_STORAGE_SOP_CLASS_UID, _TRANSFER_SYNTAX_UID = 0x00020002, 0x00020010
 _SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-_PLAIN = frozenset(map(str, AllTransferSyntaxes)) - {DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian}
+_PLAIN = ENCAPSULATED | {IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN}
 
 _read_tag = struct.Struct("<HH").unpack_from
 _read_short = struct.Struct("<H").unpack_from
@@ -70,7 +63,7 @@ def _read(content: bytes) -> QuickHeader:
     syntax = meta.get(_TRANSFER_SYNTAX_UID, "")
     if syntax not in _PLAIN:
         raise _NotSureError
-    implicit = syntax == ImplicitVRLittleEndian
+    implicit = syntax == IMPLICIT_VR_LITTLE_ENDIAN
     attributes: dict[str, Any] = {}
     previous = 0
     while True:
@@ -197,10 +190,7 @@ _CONVERT: dict[str, Callable[[bytes], Any]] = {
 
 
 def _wanted(keyword: str) -> tuple[int, tuple[str, bytes, Callable[[bytes], Any]]]:
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise KeyError(keyword)
-    vr = dictionary_VR(tag)
+    tag, vr = TAGS[keyword]
     convert = _has_items if keyword == "ModalityLUTSequence" else _CONVERT.get(vr, _texts)
     return tag, (keyword, vr.encode(), convert)
 

@@ -5,33 +5,35 @@ import zlib
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import pydicom
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-from clara_ops.imaging.header_keywords import KEYWORDS
 from clara_ops.imaging.planes import Attributes
 from clara_ops.imaging.quick_header import read_quickly
 
-UNREADABLE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BytesLengthException,
-    EOFError,
-    InvalidDicomError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom raises on a file that is damaged: it has no one error for that."""
+PIXEL_KEYWORDS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
+"""By tag."""
 
-_PIXEL_KEYWORDS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """What pydicom and its plug-ins raise on a file that is damaged: pydicom has no one error for that.
+
+    An `except` asks only when something was raised, so that plain files are read without pydicom.
+    """
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        BytesLengthException,
+        EOFError,
+        InvalidDicomError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        struct.error,
+        zlib.error,
+    )
 
 
 @dataclass(frozen=True)
@@ -69,36 +71,15 @@ def read_raw_header(file: BinaryIO) -> RawHeader:
     """Read a header up to the pixels.
 
     Raises:
-        one of UNREADABLE: it is damaged.
+        one of `unreadable`: it is damaged.
     """
     quick = read_quickly(file)
     if quick is None:
+        from clara_ops.imaging.full_header import read_fully  # here, because plain files do without pydicom
+
         file.seek(0)
-        return _read_fully(file)
+        return read_fully(file)
     pixels = PixelElement(
-        _PIXEL_KEYWORDS[quick.pixel_tag], quick.pixel_vr or "OW", quick.pixel_offset, quick.pixel_length
+        PIXEL_KEYWORDS[quick.pixel_tag], quick.pixel_vr or "OW", quick.pixel_offset, quick.pixel_length
     )
     return RawHeader(quick.attributes, quick.transfer_syntax_uid, quick.media_storage_sop_class_uid, pixels)
-
-
-def _read_fully(file: BinaryIO) -> RawHeader:
-    dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(KEYWORDS))
-    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian))
-    media_class = str(dataset.file_meta.get("MediaStorageSOPClassUID") or "")
-    knows_place = syntax.is_transfer_syntax and syntax != DeflatedExplicitVRLittleEndian
-    return RawHeader(dataset, str(syntax), media_class, _pixel_element(file, syntax) if knows_place else None)
-
-
-def _pixel_element(file: BinaryIO, syntax: UID) -> PixelElement | None:
-    """The element at which the header ended (DICOM PS3.5 section 7.1)."""
-    order = "<" if syntax.is_little_endian else ">"
-    start = file.read(12)
-    group, number = struct.unpack_from(f"{order}HH", start) if len(start) >= 8 else (0, 0)
-    keyword = _PIXEL_KEYWORDS.get(group << 16 | number)
-    if keyword is None:
-        return None
-    if syntax.is_implicit_VR:
-        (length,) = struct.unpack_from(f"{order}I", start, 4)
-        return PixelElement(keyword, "OW", file.tell() - len(start) + 8, length)
-    (length,) = struct.unpack_from(f"{order}I", start, 8)
-    return PixelElement(keyword, start[4:6].decode("ascii"), file.tell(), length)

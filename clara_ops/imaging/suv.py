@@ -14,7 +14,7 @@ from pydicom.valuerep import DT
 from clara_ops.imaging.errors import MissingUptake
 from clara_ops.imaging.frames import Frame
 from clara_ops.imaging.planes import values
-from clara_ops.imaging.raw_header import UNREADABLE
+from clara_ops.imaging.raw_header import unreadable
 from clara_ops.imaging.stacks import Stack
 
 _GRAMS = 1000.0
@@ -31,7 +31,7 @@ def in_suv(stack: Stack) -> Stack:
     header = pydicom.dcmread(first.path, stop_before_pixels=True, force=True)
     try:
         factor = _factor(header, stack.frames)
-    except UNREADABLE as error:
+    except unreadable() as error:
         raise _missing(first, f"an attribute that cannot be read ({error})") from error
     frames = (replace(frame, slope=frame.slope * factor, intercept=frame.intercept * factor) for frame in stack.frames)
     return replace(stack, frames=tuple(frames))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.uid import UID
 
 from clara_ops.imaging.frames import Frame
+from clara_ops.imaging.header_tags import NATIVE
 from clara_ops.imaging.metaimage import raw_path, write_header
 from clara_ops.imaging.pixels import BeyondInt16Error, frame_values, values_dtype
 from clara_ops.imaging.stacks import Stack
@@ -74,7 +74,7 @@ def _executor(frames: Sequence[Frame], workers: int) -> Executor:
 
     Forking costs a few milliseconds, where a fresh interpreter would take longer than most series do.
     """
-    if any(UID(frame.pixels.transfer_syntax_uid).is_compressed for frame in frames):
+    if any(frame.pixels.transfer_syntax_uid not in NATIVE for frame in frames):
         return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"))
     return ThreadPoolExecutor(workers)
 
