@@ -71,9 +71,11 @@ def _workflow(part: YamlSource, catalogue: Catalogue, problems: list[Problem]) -
     spec = build_model(WorkflowSpec, part, problems)
     if spec is not None:
         return resolve(spec, part, catalogue, problems)
-    rest = salvage(WorkflowSpec, part)
+    rest, further = salvage(WorkflowSpec, part), list[Problem]()
     if rest is not None:
-        check_parts(rest, part, catalogue, problems)
+        check_parts(rest, part, catalogue, further)
+    told = {(problem.line, problem.column) for problem in problems}
+    problems.extend(problem for problem in further if (problem.line, problem.column) not in told)
     return None
 
 

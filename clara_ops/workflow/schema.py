@@ -21,6 +21,7 @@ class FileModel(BaseModel):
 M = TypeVar("M", bound=FileModel)
 
 MAX_PROBLEMS = 100
+_MISSING = "missing"
 
 _WANTED = {
     "model_type": "a mapping",
@@ -60,27 +61,45 @@ def build_model(model: type[M], source: YamlSource, problems: list[Problem]) -> 
 
 
 def salvage(model: type[M], source: YamlSource) -> M | None:
-    """What is left of a source without the keys that are wrong, to look for further mistakes; None without a rest."""
+    """What is left of a source whose mistakes are mended, to look for further ones; None where that is not possible.
+
+    Keys that are wrong are left out, and text that is missing or is none is put in: what is found in such a place is of
+    no interest, since something was said of it before.
+    """
     data = copy.deepcopy(source.data)
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        for path in {_existing(data, item["loc"]) for item in error.errors(include_url=False, include_input=False)}:
-            _remove(data, path)
+        for item in error.errors(include_url=False, include_input=False):
+            _mend(data, _existing(data, item["loc"]), item)
     try:
         return model.model_validate(data)
     except ValidationError:
         return None
 
 
-def _remove(data: Any, path: KeyPath) -> None:
-    """Take away a key of a mapping; items of lists stay, since places are told by their number."""
+def _mend(data: Any, path: KeyPath, item: Any) -> None:
+    """Items of lists stay, since places are told by their number."""
+    if item["type"] == "missing":
+        path = (*path, item["loc"][-1])
     for step in path[:-1]:
-        if not isinstance(data, (dict, list)):
+        if not _holds(data, step):
             return
-        data = data.get(step) if isinstance(data, dict) else data[int(step)]
-    if path and isinstance(data, dict):
-        data.pop(path[-1], None)
+        data = data[step]
+    last = path[-1] if path else ""
+    if item["type"] == "missing" and isinstance(data, dict):
+        data[last] = _MISSING
+    elif item["type"] == "string_type" and _holds(data, last) and not isinstance(data[last], (dict, list)):
+        data[last] = str(data[last])
+    elif isinstance(data, dict):
+        data.pop(last, None)
+
+
+def _holds(data: Any, step: str | int) -> bool:
+    """Whether a step leads on: what was around it may have been left out before."""
+    if isinstance(data, list):
+        return isinstance(step, int) and step < len(data)
+    return isinstance(data, dict) and step in data
 
 
 def _is_said_deeper(path: KeyPath, items: list[Any], places: Mapping[KeyPath, list[Any]]) -> bool:

@@ -315,6 +315,22 @@ def test_all_errors_of_a_file_come_at_once(problems: Problems) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("id: 5\nname: 6\nstages: [{stage: x}]\n", ["1:5", "2:7", "3:18"]),
+        ("name: Wrong\nid: x\nunknown: 1\nstages: [{name: y}, {stage: x, after: {}}]\n", ["1:7", "2:5", "3:1"]),
+        (f"{HEAD}stages: [{{stage: x, args: [1, --y]}}, {{stage: 7, when: 1}}]\n", ["3:18", "3:28", "3:46", "3:55"]),
+        (f"{ID}:\n  name: 1\n  stages: [a]\n  waitLocks: [b]\n  ioFolders: [c, ../d]\n  args: ['']\n", ["2:9"]),
+    ],
+)
+def test_a_mistake_of_form_hides_none_of_meaning(problems: Problems, text: str, places: list[str]) -> None:
+    found = [line.split(": ")[0].removeprefix("w.yaml:") for line in problems(text)]
+    assert len(found) == len(set(found)), found
+    assert found[: len(places)] == places
+    assert len(found) >= 3
+
+
 @pytest.mark.parametrize("text", ["", "[]", "just words", "{}", "3"])
 def test_a_file_without_a_workflow(problems: Problems, text: str) -> None:
     (problem,) = problems(text)
