@@ -93,6 +93,16 @@ def test_parameters_from_the_dialog_to_the_stage(
         answer = api.post(runs, json={"logical_date": None, "conf": {**asked, **wrong}})
         assert answer.status_code == 400, (wrong, answer.text)
     assert api.post(runs, json={"logical_date": None, "conf": {"threshold": 0.1}}).status_code == 400
+    for parameters, reason in (
+        ({"threshold": 7}, "does not take the run"),
+        ({"treshold": 0.7}, "no parameter 'treshold' (did you mean 'threshold'?)"),
+    ):
+        since = datetime.now(UTC)
+        body = {"workflow": "with-parameters", **asked, "parameters": parameters}
+        laptop.listener.post("/v1/runs", json=body).raise_for_status()
+        refused = the_run(laptop, series, since)
+        assert refused.state is RunState.FAILED
+        assert reason in refused.reason
 
     note = "-x; $(id) ${model} {{ run_id }} 'quoted'"
     since = datetime.now(UTC)
@@ -105,7 +115,7 @@ def test_parameters_from_the_dialog_to_the_stage(
     page.get_by_role("button", name="Trigger").last.click()
 
     run = the_run(laptop, series, since)
-    assert run.run_id.endswith("-g2")
+    assert run.run_id.endswith("-g4")
     assert run.state is RunState.DONE, run
     facts = told(laptop, run)
     assert facts["words"] == ["--threshold=0.25", "--model", "small", f"--note={note}"]
