@@ -3,6 +3,7 @@
 import tempfile
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from clara_ops.deid.pseudonyms import Pseudonyms, UidMap
 from clara_ops.driver.folders import StageFolders
 from clara_ops.stages import dicom_deid
 from tests.deid.objects import ct_series, structured_report
-from tests.dicomgen.damage import damaged_runs, long_run, seconds_of_long_run
+from tests.dicomgen.damage import damaged_runs, long_run
 from tests.dicomgen.series import write_file
 from tests.dicomgen.stage import no_progress
 
@@ -82,13 +83,12 @@ def deidentify(damaged: Path) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_damage_ends_in_a_named_error(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLARA_DEID_KEY", "0123456789abcdef")
-    ends = list(damaged_runs(sorted(study.iterdir()), deidentify, seed=1, seconds=3))
-    assert {"done", "BrokenObject"} <= set(ends)
+    ends = set(islice(damaged_runs(sorted(study.iterdir()), deidentify, seed=1), 40))
+    assert {"done", "BrokenObject"} <= ends
 
 
 @pytest.mark.e2e
 @pytest.mark.filterwarnings("ignore")
 def test_damage_ends_in_a_named_error_in_the_long_run(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLARA_DEID_KEY", "0123456789abcdef")
-    ends = long_run(sorted(study.iterdir()), deidentify)
-    assert len(ends) > seconds_of_long_run()
+    assert long_run(sorted(study.iterdir()), deidentify) > 1

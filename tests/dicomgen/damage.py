@@ -3,6 +3,7 @@
 CLARA_FUZZ_SECONDS says for how long in the long run, for all stages together (60 s by default; `make fuzz`: an hour).
 """
 
+import itertools
 import os
 import random
 import time
@@ -35,8 +36,8 @@ def damage(content: bytes, chance: random.Random) -> bytes:
     return bytes(damaged)
 
 
-def damaged_runs(files: Sequence[Path], run: Callable[[Path], object], seed: int, seconds: float) -> Iterator[str]:
-    """Run a stage on files of which one is damaged, each time another, for a while.
+def damaged_runs(files: Sequence[Path], run: Callable[[Path], object], seed: int) -> Iterator[str]:
+    """Run a stage on files of which one is damaged, each time another, without end.
 
     Args:
         files: those to choose from; each is as it was after its turn.
@@ -46,28 +47,24 @@ def damaged_runs(files: Sequence[Path], run: Callable[[Path], object], seed: int
         What each run ended with: `done`, or the name of the error. Anything but a ClaraError is raised.
     """
     chance = random.Random(seed)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while True:
         path = chance.choice(files)
         content = path.read_bytes()
         path.write_bytes(damage(content, chance))
         try:
             run(path)
         except ClaraError as error:
-            yield type(error).__name__
+            ended = type(error).__name__
         else:
-            yield "done"
+            ended = "done"
         finally:
             path.write_bytes(content)
+        yield ended
 
 
-def long_run(files: Sequence[Path], run: Callable[[Path], object]) -> list[str]:
-    """The same for a stage's share of the long run, from a seed of its own, which is printed."""
+def long_run(files: Sequence[Path], run: Callable[[Path], object]) -> int:
+    """The same for a stage's share of the long run, from a seed of its own, which is printed; how many runs it was."""
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
-    return list(damaged_runs(files, run, seed, seconds_of_long_run()))
-
-
-def seconds_of_long_run() -> float:
-    """Of one stage."""
-    return float(os.environ.get("CLARA_FUZZ_SECONDS", "60")) / STAGES
+    end = time.monotonic() + float(os.environ.get("CLARA_FUZZ_SECONDS", "60")) / STAGES
+    return sum(1 for _ in itertools.takewhile(lambda _: time.monotonic() < end, damaged_runs(files, run, seed)))

@@ -1,12 +1,13 @@
 """dicom-writer on inputs damaged at random: objects, or a named error; nothing else."""
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from tests.dicomgen.case import make_case
 from tests.dicomgen.case import manifest as write_manifest
-from tests.dicomgen.damage import damaged_runs, long_run, seconds_of_long_run
+from tests.dicomgen.damage import damaged_runs, long_run
 from tests.dicomgen.results import label_image, write_labels
 from tests.dicomgen.series import Geometry, make_series
 from tests.dicomgen.stage import run_writer
@@ -34,12 +35,11 @@ def write(damaged: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_damage_ends_in_a_named_error(folder: Path) -> None:
-    ends = list(damaged_runs(files_of(folder), write, seed=1, seconds=5))
-    assert {"done", "DocumentError"} <= set(ends)
+    ends = set(islice(damaged_runs(files_of(folder), write, seed=1), 30))
+    assert {"done", "DocumentError"} <= ends
 
 
 @pytest.mark.e2e
 @pytest.mark.filterwarnings("ignore")
 def test_damage_ends_in_a_named_error_in_the_long_run(folder: Path) -> None:
-    ends = long_run(files_of(folder), write)
-    assert len(ends) > seconds_of_long_run()
+    assert long_run(files_of(folder), write) > 1
