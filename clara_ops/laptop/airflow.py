@@ -1,7 +1,8 @@
 """Airflow of the laptop: its settings, its processes, and the pools and connections that workflows need.
 
-The four processes of `airflow standalone` are started one by one: standalone's log servers listen on every address, and
-here the API server reads the task logs from disk.
+The processes of `airflow standalone` are started one by one: standalone's log servers listen on every address, and
+here the API server reads the task logs from disk. The API of the tasks has a process of its own: the other one writes
+to SQLite from its event loop (Airflow 3.3, its audit log), and waits there for requests that it keeps from ending.
 """
 
 import base64
@@ -21,7 +22,8 @@ from clara_ops.laptop.state import Home, kept_secret, write_private
 
 USERNAME = "admin"
 COMPONENTS: Mapping[str, Sequence[str]] = {
-    "airflow-api-server": ("api-server",),
+    "airflow-api-server": ("api-server", "--apps", "core"),
+    "airflow-execution-api": ("api-server", "--apps", "execution"),
     "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
     "airflow-dag-processor": ("dag-processor",),
     "airflow-triggerer": ("triggerer", "--skip-serve-logs"),
@@ -38,8 +40,16 @@ class Bundle:
     catalogues: tuple[Path, ...]
 
 
-def settings(home: Home, port: int, bundle: Bundle, *, host: str = LOOPBACK) -> dict[str, str]:
-    """The environment of every Airflow process, whose API listens at `host`. Nothing of it reaches a stage's pod."""
+def settings(home: Home, port: int, execution_port: int, bundle: Bundle, *, host: str = LOOPBACK) -> dict[str, str]:
+    """The environment of every Airflow process. Nothing of it reaches a stage's pod.
+
+    Args:
+        home: where Airflow writes.
+        port: of its API, which listens at `host`.
+        execution_port: of the API that only its own tasks use, on loopback.
+        bundle: the workflows.
+        host: an address of this machine.
+    """
     url = f"http://{host}:{port}"
     folder = home.airflow
     secret = kept_secret(folder / "secret")
@@ -62,7 +72,7 @@ def settings(home: Home, port: int, bundle: Bundle, *, host: str = LOOPBACK) -> 
         "AIRFLOW__CORE__MAX_TEMPLATED_FIELD_LENGTH": "32768",
         "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{LOOPBACK}:{execution_port}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
         "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()).decode(),
@@ -97,16 +107,20 @@ def prepare(supervisor: Supervisor, home: Home, environment: Mapping[str, str], 
 
 
 def start(supervisor: Supervisor, environment: Mapping[str, str], binaries: Path) -> None:
-    """Start the four processes."""
+    """Start the processes."""
+    execution = httpx.URL(environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"])
+    its_own = {"AIRFLOW__API__HOST": execution.host, "AIRFLOW__API__PORT": str(execution.port)}
     for name, arguments in COMPONENTS.items():
-        supervisor.start(Program(name, [str(binaries / "airflow"), *arguments], environment))
+        changed = its_own if "execution" in arguments else {}
+        supervisor.start(Program(name, [str(binaries / "airflow"), *arguments], {**environment, **changed}))
 
 
 class AirflowApi:
     """The part of Airflow's REST API that the laptop uses, logged in."""
 
-    def __init__(self, url: str, password: str) -> None:
+    def __init__(self, url: str, execution_port: int, password: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=30)
+        self._execution_health = f"http://{LOOPBACK}:{execution_port}/execution/health"
         self._password = password
 
     def is_healthy(self) -> bool:
@@ -120,7 +134,7 @@ class AirflowApi:
             if not all((components.get(name) or {}).get("status") == "healthy" for name in names):
                 return False
             # the API of the tasks is built at its first request: seconds that the first task would wait
-            return self._client.get("/execution/health").status_code == httpx.codes.OK
+            return self._client.get(self._execution_health).status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 

@@ -22,6 +22,7 @@ from clara_ops.laptop.wiring import introduce_to_airflow, make_config_map
 
 USUAL_PORTS = {
     "airflow": 8080,
+    "airflow-execution": 8081,
     "listener": 8104,
     "dicom": 10400,
     "triton-http": 8000,
@@ -81,7 +82,7 @@ def _start(
     supervisor.start(programs.triton(checkout, home, ports))
     kubeconfig = home.root / "localkube" / "kubeconfig"
     supervisor.start(programs.localkube(checkout, home, ports["localkube"], kubeconfig))
-    settings = airflow.settings(home, ports["airflow"], checkout.bundle)
+    settings = airflow.settings(home, ports["airflow"], ports["airflow-execution"], checkout.bundle)
     password = airflow.prepare(supervisor, home, settings, checkout.binaries("airflow"))
     airflow.start(supervisor, settings, checkout.binaries("airflow"))
     airflow_url = f"http://{LOOPBACK}:{ports['airflow']}"
@@ -93,7 +94,7 @@ def _start(
         headers={"Authorization": f"Bearer {listener_token}"},
         timeout=30,
     )
-    api = AirflowApi(airflow_url, password)
+    api = AirflowApi(airflow_url, ports["airflow-execution"], password)
     ready: dict[str, Callable[[], bool]] = {
         "the PACS": lambda: answers_echo(pacs),
         "the pod API": kubeconfig.is_file,

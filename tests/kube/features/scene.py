@@ -158,17 +158,17 @@ def running_scene(site: Site, folder: Path) -> Iterator[Scene]:
     home.make()
     catalogue = write_workflows(folder / "workflows")
     with (
-        reserved_ports({"airflow": 8080}) as ports,
+        reserved_ports({"airflow": 8080, "airflow-execution": 8081}) as ports,
         running(ClaimListener(site)) as listener,
         Supervisor(home.logs) as supervisor,
     ):
         bundle = Bundle(folder / "workflows", (catalogue,))
-        settings = airflow.settings(home, ports["airflow"], bundle, host=site.host)
+        settings = airflow.settings(home, ports["airflow"], ports["airflow-execution"], bundle, host=site.host)
         settings |= {names.IMAGE_REGISTRY: site.registry, **_HEARTBEAT}
         url = f"http://{site.host}:{ports['airflow']}"
         password = airflow.prepare(supervisor, home, settings, BINARIES)
         airflow.start(supervisor, settings, BINARIES)
-        admin = AirflowApi(url, password)
+        admin = AirflowApi(url, ports["airflow-execution"], password)
         supervisor.wait_until(admin.is_healthy, "Airflow: becoming ready", READY_SECONDS)
         admin.log_in()
         admin.put_pool("clara_gpu", GPUS, "Stages that ask for a GPU")

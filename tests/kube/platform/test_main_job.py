@@ -42,19 +42,21 @@ def outside(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Ite
     home = Home(tmp_path_factory.mktemp("outside"))
     home.make()
     checkout = Checkout(ROOT)
-    wanted = {"airflow": 8080, "pacs": 8042, "pacs-dicom": 11112}
+    wanted = {"airflow": 8080, "airflow-execution": 8081, "pacs": 8042, "pacs-dicom": 11112}
     with reserved_ports(wanted) as ports, Supervisor(home.logs) as supervisor:
         program, pacs = pacs_program(
             home.root / "pacs", PACS_AE, ports["pacs-dicom"], ports["pacs"], {SCANNER_AE: 104}, any_host=True
         )
         supervisor.start(program)
-        settings = airflow.settings(home, ports["airflow"], checkout.bundle, host=platform.here)
+        settings = airflow.settings(
+            home, ports["airflow"], ports["airflow-execution"], checkout.bundle, host=platform.here
+        )
         settings[names.IMAGE_REGISTRY] = REGISTRY
         binaries = checkout.binaries("airflow")
         password = airflow.prepare(supervisor, home, settings, binaries)
         airflow.start(supervisor, settings, binaries)
         url = f"http://{platform.here}:{ports['airflow']}"
-        api = AirflowApi(url, password)
+        api = AirflowApi(url, ports["airflow-execution"], password)
         supervisor.wait_until(lambda: answers_echo(pacs), "the PACS", READY_SECONDS)
         supervisor.wait_until(api.is_healthy, "Airflow", READY_SECONDS)
         api.log_in()
