@@ -17,6 +17,8 @@ from clara_ops.imaging.raw_header import unreadable
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _PLAIN = (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN)
+_LARGEST_FRAME_BYTES = 1 << 29
+"""A header that claims more would have decoders fill the memory, however short the file is."""
 _INT16 = np.iinfo(np.int16)
 
 Values = npt.NDArray[np.int16] | npt.NDArray[np.float32]
@@ -30,7 +32,8 @@ def check_pixels(frame: Frame) -> None:
     """Refuse, by the header alone, pixels that cannot become one value each.
 
     Raises:
-        UnsupportedPixels: colour, palette, or a layout of bits that DICOM does not define.
+        UnsupportedPixels: colour, palette, a layout of bits that DICOM does not define, frames beyond any device's
+            size, or a rescale that makes all values one.
         MissingCodec: nothing that is installed decodes the transfer syntax.
     """
     pixels = frame.pixels
@@ -44,6 +47,16 @@ def check_pixels(frame: Frame) -> None:
             f"{frame}: {pixels.keyword} with {pixels.bits_allocated} bits allocated, {pixels.bits_stored} stored, "
             f"high bit {pixels.high_bit}, pixel representation {pixels.pixel_representation}: "
             "not a layout of DICOM PS3.5 section 8.1.1; send the instance again from its source"
+        )
+    if frame.rows * frame.columns * pixels.bits_allocated // 8 > _LARGEST_FRAME_BYTES:
+        raise UnsupportedPixels(
+            f"{frame}: {frame.rows} rows x {frame.columns} columns are more than any device makes "
+            f"(at most {_LARGEST_FRAME_BYTES >> 20} MiB a frame); send the instance again from its source"
+        )
+    if frame.slope == 0:
+        raise UnsupportedPixels(
+            f"{frame}: Rescale Slope is 0, by which all pixels would have one value; "
+            "send the instance again from its source"
         )
     if pixels.transfer_syntax_uid not in NATIVE:
         from clara_ops.imaging.decoding import check_codec

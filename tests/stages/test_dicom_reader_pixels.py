@@ -440,6 +440,24 @@ def test_slices_and_ultrasound_without_a_place_stay_refused(tmp_path: Path) -> N
             run_reader(tmp_path / modality, tmp_path / "out", "--planar")
 
 
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless], ids=lambda syntax: syntax.keyword)
+def test_a_claim_of_too_many_pixels_is_refused_before_memory_is_taken(syntax: UID, tmp_path: Path) -> None:
+    for path in write_series(make_series(LARGER), tmp_path / "dicom", transfer_syntax=syntax):
+        image = pydicom.dcmread(path)
+        image.Rows = image.Columns = 65535
+        image.save_as(path)
+    with pytest.raises(UnsupportedPixels, match=r"0\.dcm: 65535 rows x 65535 columns are more than any device makes"):
+        run_reader(tmp_path / "dicom", tmp_path / "out")
+
+
+def test_a_slope_of_zero_is_refused(tmp_path: Path) -> None:
+    images = make_series()
+    images[3].RescaleSlope = 0
+    write_series(images, tmp_path / "dicom")
+    with pytest.raises(UnsupportedPixels, match=r"3\.dcm: Rescale Slope is 0"):
+        run_reader(tmp_path / "dicom", tmp_path / "out")
+
+
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID", "Rows", "BitsAllocated", "SOPClassUID"])
 def test_a_header_without_what_an_image_needs_names_the_file(keyword: str, tmp_path: Path) -> None:
     paths = write_series(make_series(), tmp_path / "dicom")
