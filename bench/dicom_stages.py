@@ -1,8 +1,9 @@
 """`python -m bench.dicom_stages [reader] [reader-j2k] [writer] [writer-labelmap] [--rounds N]`: the DICOM stages and
 their peers on a CT of 300 x 512 x 512.
 
-Every command runs once in each round, one after the other, so that all see the same machine; the first round does not
-count. Whole processes are measured, start and imports included; what the imports alone cost stands in rows of its own.
+Every command runs once in each round, one after the other, so that all see the same machine; in a round before that,
+which does not count, its memory is measured. Whole processes are measured, start and imports included; what the imports
+alone cost stands in rows of its own.
 """
 
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.processes import Cost, cost_of, peak_memory_of
-from bench.stage_input import StageInput, make_stage_input
+from bench.stage_input import StageInput, stage_input
 
 _PYTHON = sys.executable
 _PROGRAMS = Path(sys.executable).parent
@@ -28,10 +29,11 @@ def main(arguments: Sequence[str]) -> int:
     parser = ArgumentParser(prog="python -m bench.dicom_stages")
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"of {', '.join(_SUBJECTS)} (default: all)")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--input", type=Path, metavar="DIR", help="where to make the input, or to find what was made")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        given = make_stage_input(folder / "input")
+        given = stage_input(options.input or folder / "input")
         for subject in options.subjects or _SUBJECTS:
             commands = _SUBJECTS[subject](given, folder / "out")
             print(f"\n{subject}, the volume has {_VOLUME_MIB:.0f} MiB\n\n{measure(commands, options.rounds, folder)}")
@@ -99,7 +101,11 @@ def _imports(*modules: str) -> list[str]:
 def measure(commands: Commands, rounds: int, folder: Path) -> str:
     """Costs as a Markdown table: medians, and each as a multiple of the first command's."""
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
-    for _ in range(rounds + 1):
+    memory = {}
+    for name, command in commands.items():
+        _empty(folder / "out")
+        memory[name] = peak_memory_of(command)
+    for _ in range(rounds):
         for name, command in commands.items():
             _empty(folder / "out")
             costs[name].append(cost_of(command))
@@ -107,15 +113,13 @@ def measure(commands: Commands, rounds: int, folder: Path) -> str:
         "| | wall, s | least | most | CPU, s | times ours | peak memory, MiB |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    ours = median(cost.wall for cost in next(iter(costs.values()))[1:])
-    for name, command in commands.items():
-        walls = [cost.wall for cost in costs[name][1:]]
-        cpu = median(cost.cpu for cost in costs[name][1:])
-        _empty(folder / "out")
-        memory = peak_memory_of(command)
+    ours = median(cost.wall for cost in next(iter(costs.values())))
+    for name in commands:
+        walls = [cost.wall for cost in costs[name]]
+        cpu = median(cost.cpu for cost in costs[name])
         lines.append(
             f"| {name} | {median(walls):.2f} | {min(walls):.2f} | {max(walls):.2f} | {cpu:.2f} "
-            f"| {median(walls) / ours:.2f} | {memory:.0f} |"
+            f"| {median(walls) / ours:.2f} | {memory[name]:.0f} |"
         )
     return "\n".join(lines)
 

@@ -32,9 +32,13 @@ class StageInput:
     dcmqi: Path
 
 
-def make_stage_input(folder: Path) -> StageInput:
-    """Write everything below a folder; the label volume lies on the grid that SimpleITK finds for the series."""
+def stage_input(folder: Path) -> StageInput:
+    """What is below a folder, made where it is missing: the labels on the grid that SimpleITK finds for the series."""
     plain, jpeg2000, labels = folder / "plain", folder / "jpeg2000", folder / "labels"
+    dcmqi = folder / "dcmqi.json"
+    if dcmqi.exists():
+        (volume,) = labels.glob("*.mhd")
+        return StageInput(plain, jpeg2000, labels, volume, dcmqi)
     for made in (plain, jpeg2000, labels):
         made.mkdir(parents=True)
     series_uid = _write_series(plain, jpeg2000)
@@ -42,7 +46,6 @@ def make_stage_input(folder: Path) -> StageInput:
     _write_labels(plain, volume)
     table = tuple(Label(n, f"Organ {n}", (10 * n, 100, 250 - 10 * n), _ORGAN, _TYPE) for n in range(1, LABELS + 1))
     write_label_table(LabelTable("peer", "1", table), volume)
-    dcmqi = folder / "dcmqi.json"
     dcmqi.write_text(json.dumps(_dcmqi_metadata()))
     return StageInput(plain, jpeg2000, labels, volume, dcmqi)
 
