@@ -244,6 +244,23 @@ def test_conditions_on_the_way_are_joined(catalogue: Catalogue) -> None:
     }
 
 
+def test_a_container_of_docker_finds_its_folders_where_its_command_looks(catalogue: Catalogue) -> None:
+    arguments = {"container_image": "alpine:3", "entrypoint": "/bin/sh,-c", "command": "find /var/monai/input ${HOME}"}
+    listed = task("list", args={**arguments, "IN": "/var/monai/input/", "OUT": "/var/monai/found"})
+    listed["artifacts"] = {"input": [{"name": "IN", "value": "{{ context.input.dicom }}"}], "output": [{"name": "OUT"}]}
+    imported = clinical(listed)
+    workflow = loaded(imported, catalogue)
+    pod = stage_pod(workflow, workflow.stages[0], "run")
+    (container,) = pod["spec"]["containers"]
+    assert (container["command"], container["args"]) == (["/bin/sh", "-c"], ["find /var/monai/input ${HOME}"])
+    places = {mount["mountPath"]: mount.get("subPath") for mount in container["volumeMounts"]}
+    assert places["/var/monai/input"] == "payloads/run/dicom/input"
+    assert places["/var/monai/found"] == "payloads/run/list/output"
+    assert [note.message for note in imported.notes] == [
+        "nothing is exported: here the last stages' output is delivered where the AE title's mapping says"
+    ]
+
+
 def test_an_export_under_conditions_or_from_the_midst_is_told() -> None:
     export = {"id": "e", "type": "export", "export_destinations": [edge("PACS")]}
     export["artifacts"] = {"input": [{"name": "x", "value": "{{ context.executions.a.artifacts.x }}"}]}

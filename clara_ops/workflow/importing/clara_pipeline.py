@@ -14,7 +14,17 @@ from pathlib import PurePosixPath
 from clara_ops.workflow.errors import Problem, WorkflowFileError
 from clara_ops.workflow.importing.clara_definition import Container, Operator, Pipeline, Port
 from clara_ops.workflow.importing.clara_parameters import PipelineParameters
-from clara_ops.workflow.importing.imported import Imported, Json, Notes, add_timeout, entry, label, labels, variables
+from clara_ops.workflow.importing.imported import (
+    Folders,
+    Imported,
+    Json,
+    Notes,
+    add_timeout,
+    entry,
+    label,
+    labels,
+    variables,
+)
 from clara_ops.workflow.resolve import TASKS_OF_THE_PRODUCT
 from clara_ops.workflow.schema import build_model, nearest
 from clara_ops.workflow.yaml_source import KeyPath, YamlSource
@@ -155,9 +165,7 @@ class _Converter:
 
     def _entry(self, stage: str, operator: Operator, path: KeyPath) -> Json:
         container = operator.container or Container(image="")
-        app_dir, inputs, outputs = self._folders(operator, path)
-        made = entry(stage, container.image, container.tag, app_dir)
-        made |= {key: name for key, name in (("inputs", inputs), ("outputs", outputs)) if name != f"{key[:-1]}"}
+        made = entry(stage, container.image, container.tag, self._folders(operator, path))
         wanted = operator.requests
         resources: Json = {}
         if wanted.cpu is not None:
@@ -184,22 +192,15 @@ class _Converter:
             ]
         return made
 
-    def _folders(self, operator: Operator, path: KeyPath) -> tuple[str, str, str]:
-        """`appDir`, `inputs` and `outputs`: where the container reads and writes, as far as one folder holds both."""
+    def _folders(self, operator: Operator, path: KeyPath) -> Folders:
+        """Where the container reads and writes: the first input that another operator writes, and the first output."""
         first = next((port for port in operator.input if port.source is not None), None)
         first = first or next(iter(operator.input), Port())
-        reads = PurePosixPath(first.path or "/input")
-        writes = PurePosixPath(next((port.path for port in operator.output if port.path), "/output"))
-        app_dir = str(reads.parent) if reads.is_absolute() and reads.name else "/app"
-        if reads.parent == writes.parent and reads.name != writes.name:
-            return app_dir, reads.name or "input", writes.name or "output"
-        outputs = "output" if reads.name != "output" else "results"
-        if operator.output:
-            self._notes.add(
-                (*path, "output", 0, "path"),
-                f"written to {writes}: here the folder is {PurePosixPath(app_dir) / outputs}",
-            )
-        return app_dir, reads.name or "input", outputs
+        writes = next((port.path for port in operator.output if port.path), "/output")
+        folders = Folders.of(first.path or "/input", writes)
+        if operator.output and PurePosixPath(writes) != PurePosixPath(folders.output):
+            self._notes.add((*path, "output", 0, "path"), f"written to {writes}: here the folder is {folders.output}")
+        return folders
 
     def _stage(self, stage: str, operator: Operator, path: KeyPath, *, ours: bool) -> Json:
         after = sorted(self._producers(operator), key=list(self._labels.values()).index)
@@ -231,17 +232,18 @@ class _Converter:
 
     def _inputs(self, operator: Operator, path: KeyPath) -> list[str]:
         """The folders that a stage reads; the payload is at `<appDir>/dicom` anyway."""
-        app_dir = PurePosixPath(self._folders(operator, path)[0]) if _image_name(operator) not in _OURS else None
+        own = self._folders(operator, path) if _image_name(operator) not in _OURS else None
+        dicom = PurePosixPath(own.app_dir) / "dicom" if own is not None else None
         places: dict[str, tuple[int, Port]] = {}
         for index, port in enumerate(operator.input):
-            is_dicom = port.source is None and (app_dir is None or PurePosixPath(port.path or "") == app_dir / "dicom")
+            is_dicom = port.source is None and (dicom is None or PurePosixPath(port.path or "") == dicom)
             if is_dicom and any(other.source for other in operator.input):
                 continue
             for name in [f"{producer}/output" for producer in self._of(port)] or ["dicom/input"]:
                 places.setdefault(name, (index, port))
-        if len(places) > 1 and app_dir is not None:
+        if len(places) > 1 and own is not None:
             for folder, (index, port) in places.items():
-                place = f"{app_dir / self._folders(operator, path)[1]}/{folder.split('/')[0]}"
+                place = f"{own.input}/{folder.split('/')[0]}"
                 self._notes.add((*path, "input", index), f"input at {port.path}: here, with several, it is at {place}")
         return list(places) or ["dicom/input"]
 

@@ -16,6 +16,7 @@ Json = dict[str, Any]
 STAGE_SECONDS = 600
 OWN_VARIABLES = frozenset(value for name, value in vars(environment).items() if name.isupper())
 _NOT_IN_A_LABEL = re.compile(r"[^a-z0-9]+")
+_FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -55,6 +56,35 @@ class Notes:
             self.add((*path, key), f"{key}: has no counterpart here", at_key=True)
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Where a container reads and writes here: `inputs` and `outputs` in `app_dir`."""
+
+    app_dir: str = "/app"
+    inputs: str = "input"
+    outputs: str = "output"
+
+    @classmethod
+    def of(cls, reads: str, writes: str) -> "Folders":
+        """As it was, as far as one folder holds both; what is read comes first."""
+        source, target = PurePosixPath(reads), PurePosixPath(writes)
+        if not source.is_absolute() or ".." in source.parts or _FOLDER.fullmatch(source.name) is None:
+            return cls()
+        if source.parent == target.parent and source.name != target.name and _FOLDER.fullmatch(target.name):
+            return cls(str(source.parent), source.name, target.name)
+        return cls(str(source.parent), source.name, "output" if source.name != "output" else "results")
+
+    @property
+    def input(self) -> str:
+        """The folder that is read."""
+        return str(PurePosixPath(self.app_dir) / self.inputs)
+
+    @property
+    def output(self) -> str:
+        """The folder that is written."""
+        return str(PurePosixPath(self.app_dir) / self.outputs)
+
+
 def label(name: str, otherwise: str) -> str:
     """A name as Kubernetes takes it."""
     return _NOT_IN_A_LABEL.sub("-", name.lower()).strip("-")[:63].rstrip("-") or otherwise
@@ -75,13 +105,17 @@ def labels(names: Iterable[str], taken: Iterable[str]) -> list[str]:
     return made
 
 
-def entry(stage: str, image: str, tag: str, app_dir: str = "/app", seconds: int = STAGE_SECONDS) -> Json:
+def entry(stage: str, image: str, tag: str, folders: Folders | None = None, seconds: int = STAGE_SECONDS) -> Json:
     """A catalogue entry for a container that knows nothing of us."""
-    logs = PurePosixPath("/app/logs") if app_dir == "/" else PurePosixPath(app_dir) / "logs"
+    folders = folders or Folders()
+    logs = PurePosixPath("/app/logs") if folders.app_dir == "/" else PurePosixPath(folders.app_dir) / "logs"
+    named = {"inputs": folders.inputs} if folders.inputs != "input" else {}
+    named |= {"outputs": folders.outputs} if folders.outputs != "output" else {}
     return {
         "image": {"repository": image, "tag": tag},
         "stageName": stage,
-        "appDir": app_dir,
+        "appDir": folders.app_dir,
+        **named,
         "logName": str(logs / f"{stage}.log"),
         "lockName": f"{stage}.lock",
         "timeout": str(seconds),

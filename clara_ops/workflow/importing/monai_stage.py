@@ -1,7 +1,19 @@
 """One task of a clinical workflow as a catalogue entry, and the words that its container is started with."""
 
-from clara_ops.workflow.importing.imported import STAGE_SECONDS, Json, Notes, entry, label, split_image, variables
-from clara_ops.workflow.importing.monai_definition import Task
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from clara_ops.workflow.importing.imported import (
+    STAGE_SECONDS,
+    Folders,
+    Json,
+    Notes,
+    entry,
+    label,
+    split_image,
+    variables,
+)
+from clara_ops.workflow.importing.monai_definition import Artifact, Task
 from clara_ops.workflow.yaml_source import KeyPath
 
 _FOLDERS_OF_A_PACKAGE = frozenset(
@@ -54,22 +66,32 @@ def _docker(stage: str, task: Task, place: KeyPath, notes: Notes) -> tuple[Json,
     if "container_image" not in arguments:
         notes.add(place, f"container_image is missing; put the image into the entry {stage!r}")
     repository, tag = split_image(str(arguments.get("container_image", stage)))
-    made = entry(stage, repository, tag, seconds=_seconds(task, notes, place))
+    reads, writes = (_path(task, artifacts) for artifacts in (task.artifacts.input, task.artifacts.output))
+    folders = Folders.of(reads or "/app/input", writes or "/app/output")
+    made = entry(stage, repository, tag, folders, _seconds(task, notes, place))
     given = {key.removeprefix(_ENV): value for key, value in arguments.items() if key.startswith(_ENV)}
     is_package = bool(_FOLDERS_OF_A_PACKAGE & set(given))
     if is_package:
+        made = entry(stage, repository, tag, seconds=int(made["timeout"]))
         del made["driver"]
         made["map"] = True
-    else:
-        notes.add(place, f"its folders are {made['appDir']}/input and {made['appDir']}/output here")
+    elif reads != folders.input or (writes or folders.output) != folders.output:
+        notes.add(place, f"it reads {folders.input} and writes {folders.output} here")
     if entrypoint := _words(arguments.get("entrypoint")):
         made["command"] = entrypoint
     kept = {name: value for name, value in given.items() if name not in _FOLDERS_OF_A_PACKAGE}
     if env := variables(kept, place, notes):
         made["env"] = env
-    named = {*_OF_DOCKER, *_OF_NO_USE, *(key for key in arguments if key.startswith(_ENV))}
+    artifacts = {item.name for item in (*task.artifacts.input, *task.artifacts.output)}
+    named = {*_OF_DOCKER, *_OF_NO_USE, *artifacts, *(key for key in arguments if key.startswith(_ENV))}
     notes.unused(place, arguments, named)
     return made, _words(arguments.get("command"))
+
+
+def _path(task: Task, artifacts: Sequence[Artifact]) -> str | None:
+    """Where the container has the first of some artifacts: an argument of the artifact's name says so."""
+    paths = [task.args.get(artifact.name) for artifact in artifacts]
+    return next((str(PurePosixPath(path)) for path in paths if isinstance(path, str) and path.startswith("/")), None)
 
 
 def _argo(stage: str, task: Task, place: KeyPath, notes: Notes) -> Json:
