@@ -9,7 +9,7 @@ import pytest
 from clara_ops.dag import snapshot
 from clara_ops.dag.snapshot import Snapshot, source_files, take_snapshot
 from clara_ops.workflow.errors import WorkflowFileError
-from tests.workflow.hostile import FILE_NAMES, HEAD, LEADING_OUT, UNREADABLE, WRONG, Hostile
+from tests.workflow.hostile import CATALOGUES, FILE_NAMES, HEAD, LEADING_OUT, UNREADABLE, WRONG, Hostile
 
 from .conftest import OWN_CATALOGUE
 
@@ -54,6 +54,14 @@ def test_a_catalogue_file(hostile: Hostile, folder: Path, tmp_path: Path) -> Non
     hostile.make(path)
     error = the_error(take_snapshot(folder, [OWN_CATALOGUE, path]), tmp_path)
     assert {problem.file for problem in error.problems} == {str(path)}
+
+
+@pytest.mark.parametrize("hostile", CATALOGUES.values(), ids=CATALOGUES)
+def test_what_stands_in_a_catalogue_file(hostile: Hostile, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    hostile.make(path)
+    error = the_error(take_snapshot(folder, [OWN_CATALOGUE, path]), tmp_path)
+    assert any(f":{hostile.place}: " in line and hostile.words in line for line in str(error).splitlines())
 
 
 @pytest.mark.parametrize("name", FILE_NAMES)
