@@ -63,10 +63,11 @@ def compile_workflow(workflow: Workflow) -> DAG:
         max_active_runs=MAX_ACTIVE_RUNS,
         max_active_tasks=MAX_ACTIVE_RUNS,
         is_paused_upon_creation=False,
-        default_args={"priority_weight": WEIGHTS[workflow.priority], "weight_rule": "absolute"},
     )
+    # tasks join the DAG by add_task or set_upstream: an argument `dag` costs a copy for each class of the operator
+    order: dict[str, Any] = {"priority_weight": WEIGHTS[workflow.priority], "weight_rule": "absolute"}
     services: dict[str, Any] = {
-        "dag": dag,
+        **order,
         "retries": _SERVICE_RETRIES,
         "retry_delay": _RETRY_DELAY,
         "retry_exponential_backoff": 2.0,
@@ -81,16 +82,17 @@ def compile_workflow(workflow: Workflow) -> DAG:
         accepts=workflow.accepts,
         **services,
     )
+    dag.add_task(prepare)
     tasks: dict[str, BaseOperator] = {}
     for stage in workflow.stages:
-        task = tasks[stage.name] = _stage_task(workflow, stage, dag)
+        task = tasks[stage.name] = _stage_task(workflow, stage, order)
         task.set_upstream([tasks[name] for name in stage.after] or [prepare])
     last: list[BaseOperator] = [tasks[stage.name] for stage in workflow.results]
     publish = PublishOperator(
         task_id="publish",
         stages=tuple(tasks),
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
-        dag=dag,
+        **order,
     )
     publish.set_upstream(last)
     if workflow.review is not None:
@@ -113,25 +115,24 @@ def compile_workflow(workflow: Workflow) -> DAG:
     )
     deliver.set_upstream(last)
     if workflow.shadow is not None:
-        _add_shadow(workflow, workflow.shadow, tasks, dag)
+        _add_shadow(workflow, workflow.shadow, tasks, order)
     return dag
 
 
-def _stage_task(workflow: Workflow, stage: Stage, dag: DAG) -> StageOperator:
+def _stage_task(workflow: Workflow, stage: Stage, order: Mapping[str, Any]) -> StageOperator:
     placement: dict[str, Any] = (
         {"pool": GPU_POOL, "pool_slots": stage.resources.gpu or 1} if stage.resources.uses_gpu else {}
     )
     joins = len(stage.after) > 1
     rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if joins else TriggerRule.ALL_SUCCESS
-    return StageOperator(trigger_rule=rule, **_of_stage(workflow, stage, dag), **placement)
+    return StageOperator(trigger_rule=rule, **_of_stage(workflow, stage), **order, **placement)
 
 
-def _of_stage(workflow: Workflow, stage: Stage, dag: DAG) -> dict[str, Any]:
+def _of_stage(workflow: Workflow, stage: Stage) -> dict[str, Any]:
     return {
         "workflow": workflow,
         "stage": stage,
         "task_id": stage.name,
-        "dag": dag,
         "retries": stage.entry.retries,
         "retry_delay": _RETRY_DELAY,
         "retry_exponential_backoff": 2.0,
@@ -140,14 +141,16 @@ def _of_stage(workflow: Workflow, stage: Stage, dag: DAG) -> dict[str, Any]:
     }
 
 
-def _add_shadow(workflow: Workflow, shadow: Shadow, tasks: Mapping[str, BaseOperator], dag: DAG) -> None:
+def _add_shadow(
+    workflow: Workflow, shadow: Shadow, tasks: Mapping[str, BaseOperator], order: Mapping[str, Any]
+) -> None:
     """After all stages, so that it takes nothing from them, and beside review and delivery."""
-    place: dict[str, Any] = {"pool": SHADOW_POOL, "priority_weight": SHADOW_WEIGHT}
+    place: dict[str, Any] = {**order, "pool": SHADOW_POOL, "priority_weight": SHADOW_WEIGHT}
     beside = ShadowOperator(
-        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, **_of_stage(workflow, shadow.stage, dag), **place
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, **_of_stage(workflow, shadow.stage), **place
     )
-    comparison = ShadowOperator(**_of_stage(workflow, shadow.comparison, dag), **place)
-    report = ShadowReportOperator(task_id="shadow", shadow=shadow, trigger_rule=TriggerRule.ALL_DONE, dag=dag)
+    comparison = ShadowOperator(**_of_stage(workflow, shadow.comparison), **place)
+    report = ShadowReportOperator(task_id="shadow", shadow=shadow, trigger_rule=TriggerRule.ALL_DONE, **order)
     names = dict.fromkeys((shadow.of, *(stage.name for stage in workflow.results)))
     beside.set_upstream([tasks[name] for name in names])
     comparison.set_upstream([tasks[shadow.of], beside])
