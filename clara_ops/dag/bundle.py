@@ -9,6 +9,9 @@ How Airflow is told (`[section] key`, or variable `AIRFLOW__SECTION__KEY`):
     [dag_processor] dag_bundle_config_list = [{"name": "clara", "classpath": "clara_ops.dag.bundle.WorkflowBundle",
         "kwargs": {"source": "<folder>", "catalogues": ["<values.yaml>"], "refresh_interval": 1}}]
     [dag_processor] bundle_refresh_check_interval = 1     how often a new or changed file is looked for, in seconds
+    [dag_processor] min_file_process_interval = 300       a stub changes with its workflows: no need to hurry
+    [dag_processor] stale_dag_threshold = 10              a workflow that is taken away is gone soon, in seconds
+    [scheduler] parsing_cleanup_interval = 10             the same
     [dag_processor] dag_bundle_storage_path = <folder>    kept over restarts, else runs lose their version
     [dag_processor] stale_bundle_cleanup_age_threshold    longer than the longest run, in seconds
     [core] min_serialized_dag_update_interval = 0         a change takes effect at once
@@ -20,7 +23,8 @@ How Airflow is told (`[section] key`, or variable `AIRFLOW__SECTION__KEY`):
 The first request to the API server's `/execution` costs seconds: one `GET /execution/health` at start takes them from
 the first run. Pool `clara_gpu` has to exist, with a slot for each GPU, and pool `clara_shadow`, with a slot for each
 shadow that may run at once; both with deferred tasks included. On a cluster the service account of tasks and triggerer
-needs, in the pods' namespace: pods create, get, list, watch, patch, delete; pods/log get; events list, watch.
+needs, in the pods' namespace: pods create, get, list, watch, patch, delete; pods/log get; events list, watch; with
+`charts` also, for the DAG processor: configmaps list. Workflows in a git repository: see `clara_ops.dag.repository`.
 """
 
 import os
@@ -31,7 +35,10 @@ from typing import Any
 
 from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
 
-from clara_ops.dag.snapshot import Snapshot, source_files, take_snapshot
+from clara_ops.dag.charts import Chart, InstalledCharts
+from clara_ops.dag.files import Files, Folder, Place
+from clara_ops.dag.reading import Reader
+from clara_ops.dag.snapshot import Snapshot, take_snapshot
 
 
 class WorkflowBundle(BaseDagBundle):
@@ -40,18 +47,20 @@ class WorkflowBundle(BaseDagBundle):
     Args:
         source: folder with workflow files.
         catalogues: catalogue files; workflows that stand in them are taken as well.
+        charts: whether workflow charts that are installed on the cluster are taken as well, see `clara_ops.dag.charts`.
         kwargs: those of BaseDagBundle: name, refresh_interval in seconds, version.
     """
 
     supports_versioning = True
 
-    def __init__(self, *, source: str, catalogues: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, source: str, catalogues: Sequence[str], charts: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._source = Path(source)
-        self._catalogues = [Path(path) for path in catalogues]
+        self._place: Place = Folder(Path(source), [Path(path) for path in catalogues])
+        self._charts = InstalledCharts(self.base_dir / "charts.json") if charts else None
+        self._reader = Reader()
         self._tracking = self.base_dir / "tracking"
         self._current: str | None = None
-        self._read: tuple[Path, ...] = ()
+        self._read: tuple[str, ...] = ()
         self._seen: object = None
 
     @property
@@ -75,36 +84,44 @@ class WorkflowBundle(BaseDagBundle):
     def refresh(self) -> None:
         """Read the workflow files again, where one of them has changed."""
         with self.lock():
-            if self._seen == self._state_of_files(self._read):
+            files, charts = self._place.now(), self._installed()
+            if self._seen == (_state(files, self._read), charts):
                 return
-            snapshot = take_snapshot(self._source, self._catalogues)
-            self._keep(snapshot)
+            snapshot = take_snapshot(files, charts, self._reader)
             _write_changes(self._tracking, snapshot)
+            self._keep(snapshot)
             self._current, self._read = snapshot.version, snapshot.catalogues
-            self._seen = self._state_of_files(self._read)
+            self._seen = _state(files, self._read), charts
+
+    def _installed(self) -> tuple[Chart, ...]:
+        return self._charts.now() if self._charts is not None else ()
 
     def _restore(self, version: str) -> None:
         with self.lock():
-            snapshot = take_snapshot(self._source, self._catalogues)
+            snapshot = take_snapshot(self._place.at(version), self._installed(), self._reader)
             if snapshot.version != version:
                 raise FileNotFoundError(
-                    f"version {version} of bundle {self.name!r} is not kept in {self.versions_dir} and the workflow "
-                    "files have changed since: clear the run with its latest version, and raise "
+                    f"version {version} of bundle {self.name!r} is not kept in {self.versions_dir} and its files, or "
+                    "the product, have changed since: clear the run with its latest version, and raise "
                     "[dag_processor] stale_bundle_cleanup_age_threshold"
                 )
             self._keep(snapshot)
 
     def _keep(self, snapshot: Snapshot) -> None:
+        """Keep a version for as long as runs may need it. What the newest files have as well is not written twice."""
         target = self.versions_dir / snapshot.version
         if target.is_dir():
             return
         growing = self.versions_dir / f".{snapshot.version}.{os.getpid()}"
         shutil.rmtree(growing, ignore_errors=True)
-        _write_changes(growing, snapshot)
+        _write_changes(growing, snapshot, self._tracking)
         growing.rename(target)
 
-    def _state_of_files(self, catalogues: tuple[Path, ...]) -> object:
-        return [(str(path), _state_of(path)) for path in (*source_files(self._source), *self._catalogues, *catalogues)]
+
+def _state(files: Files, catalogues: Sequence[str]) -> object:
+    """What is another when a file has changed."""
+    read = (Path(path) if files.root is None else files.root / path for path in catalogues)
+    return files.commit, [(str(path), _state_of(path)) for path in (*files.workflows, *files.catalogues, *read)]
 
 
 def _state_of(path: Path) -> object:
@@ -116,17 +133,28 @@ def _state_of(path: Path) -> object:
     return state.st_ino, state.st_size, state.st_mtime_ns
 
 
-def _write_changes(folder: Path, snapshot: Snapshot) -> None:
-    """Bring a folder to the snapshot's files; what has not changed is not touched, and so not parsed again."""
+def _write_changes(folder: Path, snapshot: Snapshot, twin: Path | None = None) -> None:
+    """Bring a folder to the snapshot's files; what has not changed is not touched, and so not parsed again.
+
+    Files are replaced and never written into, so that a file with the same content in `twin` can be shared.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in snapshot.files.items():
-        path = folder / name
+        path, content = folder / name, text.encode("utf-8")
         path.parent.mkdir(exist_ok=True)
-        content = text.encode("utf-8")
-        if not path.is_file() or path.read_bytes() != content:
-            growing = path.with_name(f".{path.name}")
+        if _holds(path, content):
+            continue
+        growing = path.with_name(f".{path.name}")
+        growing.unlink(missing_ok=True)
+        if twin is not None and _holds(twin / name, content):
+            growing.hardlink_to(twin / name)
+        else:
             growing.write_bytes(content)
-            growing.replace(path)
+        growing.replace(path)
     for path in folder.rglob("*"):
         if path.is_file() and str(path.relative_to(folder)) not in snapshot.files:
             path.unlink()
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content

@@ -13,3 +13,8 @@ WORKFLOW_FOLDER = "workflows"
 def workflow_file(folder: Path, name: str) -> Path:
     """Where the bundle keeps the file that a workflow is written in."""
     return folder / WORKFLOW_FOLDER / f"{name}.yaml"
+
+
+def own_catalogue_file(folder: Path, name: str) -> Path:
+    """Where the bundle keeps the catalogue entries that hold for that workflow only; there is none for most."""
+    return folder / WORKFLOW_FOLDER / f"{name}.json"

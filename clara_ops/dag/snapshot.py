@@ -1,96 +1,57 @@
 """All workflow and catalogue files at one moment, and the files of the bundle that follow from them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
 from clara_ops import __version__
+from clara_ops.dag.charts import Chart
+from clara_ops.dag.files import Files
 from clara_ops.dag.layout import CATALOGUE_FILE, WORKFLOW_FOLDER
+from clara_ops.dag.reading import Reader, read_chart, read_source, with_workflows
 from clara_ops.dag.stubs import broken_stub, catalogue_text, group_stubs
 from clara_ops.workflow.catalogue import catalogue_files, read_catalogue
-from clara_ops.workflow.errors import Problem, WorkflowFileError
-from clara_ops.workflow.loading import duplicates, workflows_of
-from clara_ops.workflow.workflow import Workflow
-from clara_ops.workflow.yaml_source import YamlSource, file_name, read_yaml
+from clara_ops.workflow.errors import Problem
+from clara_ops.workflow.loading import duplicates
 
-_SUFFIXES = frozenset({".yaml", ".yml"})
 _VERSION_DIGITS = 16
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the bundle holds: text by path. `version` stands for all of it; `catalogues` are the catalogue files."""
+    """What the bundle holds: text by path. `version` stands for all of it, `catalogues` are those that were read."""
 
     version: str
     files: Mapping[str, str]
-    catalogues: tuple[Path, ...]
+    catalogues: tuple[str, ...]
 
 
-def source_files(folder: Path) -> tuple[Path, ...]:
-    """The workflow files of a folder, oldest first: where two claim the same ID, the newer one is in error."""
-    found = [path for path in folder.iterdir() if path.suffix in _SUFFIXES and not path.name.startswith(".")]
-    times = {path: time for path in found if (time := _time_of(path)) is not None}
-    return tuple(sorted(times, key=lambda path: (times[path], path.name)))
+def take_snapshot(files: Files, charts: Sequence[Chart], reader: Reader) -> Snapshot:
+    """Read and check everything. What is wrong with a file breaks that file only, and is told by a stub of its own.
 
-
-def _time_of(path: Path) -> int | None:
-    """When a file was changed, in ns; None where it has just been taken away."""
-    try:
-        return path.lstat().st_mtime_ns
-    except FileNotFoundError:
-        return None
-
-
-def take_snapshot(folder: Path, catalogues: Sequence[Path]) -> Snapshot:
-    """Read and check everything. What is wrong with a file breaks that file only, and is told by a stub of its own."""
+    Where two claim the same ID or name, files of the folder come before those of charts.
+    """
     problems: list[Problem] = []
-    sources = catalogue_files(catalogues, problems)
+    sources = catalogue_files(files.catalogues, problems, files.name)
     catalogue = read_catalogue(sources, problems)
-    written: list[tuple[Workflow, YamlSource]] = []
-    for source in (*_with_workflows(sources), *_readable(folder, problems)):
-        try:
-            written.extend((workflow, source) for workflow in workflows_of(source, catalogue))
-        except WorkflowFileError as error:
-            problems.extend(error.problems)
-    problems.extend(duplicates(workflow for workflow, _ in written))
+    readings = [read_source(source, catalogue) for source in with_workflows(sources)]
+    readings += reader.read(files, catalogue)
+    readings += [reading for chart in charts for reading in read_chart(chart, catalogue)]
+    problems.extend(problem for reading in readings for problem in reading.problems)
+    problems.extend(duplicates(workflow for reading in readings for workflow in reading.workflows))
     broken = {problem.file for problem in problems}
-    good = {workflow.name: source.text for workflow, source in written if source.file not in broken}
-    files = {f"{WORKFLOW_FOLDER}/{name}.yaml": text for name, text in good.items()}
-    files[CATALOGUE_FILE] = catalogue_text(catalogue)
-    files |= group_stubs(good, files[CATALOGUE_FILE])
-    files |= dict(broken_stub(file, (item for item in problems if item.file == file)) for file in broken)
-    return Snapshot(_version(files), files, tuple(Path(source.file) for source in sources))
+    good = {item.name: reading for reading in readings if reading.file not in broken for item in reading.workflows}
+    kept = {f"{WORKFLOW_FOLDER}/{name}.yaml": reading.text for name, reading in good.items()}
+    kept |= {f"{WORKFLOW_FOLDER}/{name}.json": reading.own for name, reading in good.items() if reading.own}
+    kept[CATALOGUE_FILE] = catalogue_text(catalogue)
+    kept |= group_stubs({name: reading.text + reading.own for name, reading in good.items()}, kept[CATALOGUE_FILE])
+    kept |= dict(broken_stub(file, (item for item in problems if item.file == file)) for file in broken)
+    return Snapshot(_version(files.commit, kept), kept, tuple(source.file for source in sources))
 
 
-def _with_workflows(catalogues: Iterable[YamlSource]) -> list[YamlSource]:
-    return [source for source in catalogues if isinstance(source.data, dict) and "workflows" in source.data]
-
-
-def _readable(folder: Path, problems: list[Problem]) -> list[YamlSource]:
-    sources = []
-    home = folder.resolve()
-    for path in source_files(folder):
-        if not _target(path).is_relative_to(home):
-            problems.append(Problem(file_name(path), 1, 1, "leads out of the workflow folder; copy the file instead"))
-            continue
-        try:
-            sources.append(read_yaml(path))
-        except WorkflowFileError as error:
-            problems.extend(error.problems)
-    return sources
-
-
-def _target(path: Path) -> Path:
-    """Where a link leads; a ring of links leads to itself, and cannot be read."""
-    try:
-        return path.resolve()
-    except RuntimeError:
-        return path.absolute()
-
-
-def _version(files: Mapping[str, str]) -> str:
+def _version(commit: str, files: Mapping[str, str]) -> str:
     digest = sha256(__version__.encode())
     for name in sorted(files):
         digest.update(f"\0{name}\0{files[name]}".encode())
-    return digest.hexdigest()[:_VERSION_DIGITS]
+    content = digest.hexdigest()[:_VERSION_DIGITS]
+    return f"{commit}-{content}" if commit else content

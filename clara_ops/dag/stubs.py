@@ -3,17 +3,20 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 from airflow.sdk import DAG, get_parsing_context
 
 from clara_ops.dag.compile import compile_workflow
-from clara_ops.dag.layout import CATALOGUE_FILE, workflow_file
+from clara_ops.dag.layout import CATALOGUE_FILE, own_catalogue_file, workflow_file
 from clara_ops.workflow.catalogue import Catalogue, WorkflowTimeout
 from clara_ops.workflow.entry import CatalogueEntry
 from clara_ops.workflow.errors import Problem
-from clara_ops.workflow.loading import load_workflows
+from clara_ops.workflow.loading import workflows_of
+from clara_ops.workflow.workflow import Workflow
+from clara_ops.workflow.yaml_source import parse_yaml
 
 _GROUPS = 32
 _NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]")
@@ -44,14 +47,18 @@ def load_stub(stub: str, names: Sequence[str]) -> dict[str, DAG]:
     """
     folder = Path(stub).parent
     wanted = get_parsing_context().dag_id
-    catalogue = read_catalogue_file(folder)
-    return {
-        workflow.name: compile_workflow(workflow)
-        for name in names
-        if wanted in (None, name)
-        for workflow in load_workflows(workflow_file(folder, name), catalogue)
-        if workflow.name == name
-    }
+    catalogue = _catalogue((folder / CATALOGUE_FILE).read_text(encoding="utf-8"))
+    sources: dict[tuple[str, str], Mapping[str, Workflow]] = {}
+    dags = {}
+    for name in names:
+        if wanted in (None, name):
+            text, own = _kept(folder, name)
+            if (text, own) not in sources:  # a file with many workflows is read once
+                whole = merged(catalogue, _catalogue(own)) if own else catalogue
+                found = workflows_of(parse_yaml(text.encode("utf-8"), str(workflow_file(folder, name))), whole)
+                sources[text, own] = {workflow.name: workflow for workflow in found}
+            dags[name] = compile_workflow(sources[text, own][name])
+    return dags
 
 
 def group_stubs(texts: Mapping[str, str], catalogue: str) -> dict[str, str]:
@@ -61,7 +68,7 @@ def group_stubs(texts: Mapping[str, str], catalogue: str) -> dict[str, str]:
     stub changes with what its DAGs are made of, since Airflow parses it again only then.
 
     Args:
-        texts: the text of each workflow's file, by the workflow's name.
+        texts: the text that each workflow is made of, by the workflow's name.
         catalogue: the text of the catalogue.
     """
     groups: dict[str, list[str]] = {}
@@ -81,6 +88,11 @@ def broken_stub(file: str, problems: Iterable[Problem]) -> tuple[str, str]:
     return f"broken_{stem}_{_digest(file)}.py", _BROKEN_STUB.format(file=file, problems=lines)
 
 
+def merged(catalogue: Catalogue, own: Catalogue) -> Catalogue:
+    """The catalogue for the workflows of a chart: its own entries win, the limits are the platform's."""
+    return replace(catalogue, entries={**catalogue.entries, **own.entries})
+
+
 def catalogue_text(catalogue: Catalogue) -> str:
     """A catalogue as the bundle keeps it."""
     entries = {
@@ -90,11 +102,17 @@ def catalogue_text(catalogue: Catalogue) -> str:
     return json.dumps({"stages": entries, "workflowTimeout": timeout}, indent=1, sort_keys=True)
 
 
-def read_catalogue_file(folder: Path) -> Catalogue:
-    """The catalogue that the bundle keeps."""
-    kept = json.loads((folder / CATALOGUE_FILE).read_text(encoding="utf-8"))
+def _catalogue(text: str) -> Catalogue:
+    kept = json.loads(text)
     entries = {name: CatalogueEntry.model_validate(entry) for name, entry in kept["stages"].items()}
     return Catalogue(entries, WorkflowTimeout.model_validate(kept["workflowTimeout"]))
+
+
+def _kept(folder: Path, name: str) -> tuple[str, str]:
+    """The text of a workflow's file, and of the catalogue that holds for it only."""
+    own = own_catalogue_file(folder, name)
+    text = workflow_file(folder, name).read_text(encoding="utf-8")
+    return text, own.read_text(encoding="utf-8") if own.is_file() else ""
 
 
 def _digest(*texts: str) -> str:

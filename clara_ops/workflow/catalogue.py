@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Self
@@ -14,7 +14,7 @@ from clara_ops.workflow.entry import CatalogueEntry
 from clara_ops.workflow.errors import Problem, WorkflowFileError
 from clara_ops.workflow.fields import Seconds
 from clara_ops.workflow.schema import FileModel, build_model, nearest
-from clara_ops.workflow.yaml_source import YamlSource, read_yaml
+from clara_ops.workflow.yaml_source import YamlSource, file_name, read_yaml
 
 _OPTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -81,8 +81,16 @@ def load_catalogue(paths: Sequence[Path]) -> Catalogue:
     return catalogue
 
 
-def catalogue_files(paths: Sequence[Path], problems: list[Problem]) -> tuple[YamlSource, ...]:
-    """The catalogue files of `paths` and those that they name, each once; what is wrong is added to `problems`."""
+def catalogue_files(
+    paths: Sequence[Path], problems: list[Problem], name: Callable[[Path], str] = file_name
+) -> tuple[YamlSource, ...]:
+    """The catalogue files of `paths` and those that they name, each once; what is wrong is added to `problems`.
+
+    Args:
+        paths: the files.
+        problems: gets what is wrong.
+        name: what messages call a file.
+    """
     sources: list[YamlSource] = []
     waiting, seen = list(paths), set()
     while waiting:
@@ -91,12 +99,12 @@ def catalogue_files(paths: Sequence[Path], problems: list[Problem]) -> tuple[Yam
             continue
         seen.add(os.path.realpath(path))
         try:
-            source = read_yaml(path)
+            source = read_yaml(path, name(path))
         except WorkflowFileError as error:
             problems.extend(error.problems)
             continue
         sources.append(source)
-        waiting.extend(path.parent / name for name in named_catalogues(source, problems))
+        waiting.extend(path.parent / other for other in named_catalogues(source, problems))
     return tuple(sources)
 
 

@@ -109,12 +109,16 @@ def read_yaml(path: Path, name: str | None = None) -> YamlSource:
             data.
     """
     file = name or file_name(path)
+    return parse_yaml(read_content(path, file), file)
+
+
+def read_content(path: Path, file: str) -> bytes:
+    """The bytes of a file, no more than one too many, see `read_yaml`."""
     try:
-        content = _read(path)
+        return _read(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise WorkflowFileError([Problem(file, 1, 1, f"cannot be read: {reason}")]) from error
-    return parse_yaml(content, file)
 
 
 def _read(path: Path) -> bytes:

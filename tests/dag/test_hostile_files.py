@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from clara_ops.dag import snapshot
-from clara_ops.dag.snapshot import Snapshot, source_files, take_snapshot
+from clara_ops.dag import files
+from clara_ops.dag.files import Folder
+from clara_ops.dag.reading import Reader
+from clara_ops.dag.snapshot import Snapshot, take_snapshot
 from clara_ops.workflow.errors import WorkflowFileError
 from tests.workflow.hostile import CATALOGUES, FILE_NAMES, HEAD, LEADING_OUT, UNREADABLE, WRONG, Hostile
 
@@ -28,6 +30,10 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+def taken_of(folder: Path, *catalogues: Path) -> Snapshot:
+    return take_snapshot(Folder(folder, [OWN_CATALOGUE, *catalogues]).now(), (), Reader())
+
+
 def the_error(taken: Snapshot, tmp_path: Path) -> WorkflowFileError:
     """What the one broken stub raises, when Python runs it as Airflow does."""
     assert [name for name in taken.files if name.startswith("workflows/")] == ["workflows/sound.yaml"]
@@ -43,7 +49,7 @@ def the_error(taken: Snapshot, tmp_path: Path) -> WorkflowFileError:
 @pytest.mark.parametrize("hostile", ALL.values(), ids=ALL)
 def test_a_workflow_file(hostile: Hostile, folder: Path, tmp_path: Path) -> None:
     hostile.make(folder / "x.yaml")
-    error = the_error(take_snapshot(folder, [OWN_CATALOGUE]), tmp_path)
+    error = the_error(taken_of(folder), tmp_path)
     assert {problem.file for problem in error.problems} == {str(folder / "x.yaml")}
     assert any(f":{hostile.place}: " in line and hostile.words in line for line in str(error).splitlines())
 
@@ -52,7 +58,7 @@ def test_a_workflow_file(hostile: Hostile, folder: Path, tmp_path: Path) -> None
 def test_a_catalogue_file(hostile: Hostile, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "more.yaml"
     hostile.make(path)
-    error = the_error(take_snapshot(folder, [OWN_CATALOGUE, path]), tmp_path)
+    error = the_error(taken_of(folder, path), tmp_path)
     assert {problem.file for problem in error.problems} == {str(path)}
 
 
@@ -67,7 +73,7 @@ def test_what_stands_in_a_catalogue_file(hostile: Hostile, folder: Path, tmp_pat
 @pytest.mark.parametrize("name", FILE_NAMES)
 def test_a_file_name_stays_text_in_its_stub(name: str, folder: Path, tmp_path: Path) -> None:
     (folder / name).write_text(HEAD)
-    taken = take_snapshot(folder, [OWN_CATALOGUE])
+    taken = taken_of(folder)
     (stub,) = [text for file, text in taken.files.items() if file.startswith("broken_")]
     assert [type(node) for node in ast.parse(stub).body] == [ast.ImportFrom, ast.Raise]
     assert "key 'stages' is missing" in str(the_error(taken, tmp_path))
@@ -76,11 +82,11 @@ def test_a_file_name_stays_text_in_its_stub(name: str, folder: Path, tmp_path: P
 def test_a_file_that_vanishes_between_listing_and_looking(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = folder / "gone.yaml"
     gone.write_text(HEAD)
-    time_of = snapshot._time_of
+    time_of = files._time_of
 
     def take_away(path: Path) -> int | None:
         gone.unlink(missing_ok=True)
         return time_of(path)
 
-    monkeypatch.setattr(snapshot, "_time_of", take_away)
-    assert source_files(folder) == (folder / "sound.yaml",)
+    monkeypatch.setattr(files, "_time_of", take_away)
+    assert Folder(folder, []).now().workflows == (folder / "sound.yaml",)

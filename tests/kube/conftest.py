@@ -35,6 +35,7 @@ class Cluster:
     Attributes:
         name: `localkube` or `kubernetes`.
         gpus: how many GPUs all nodes have together.
+        kubeconfig: file that leads to it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Cluster:
     api: client.CoreV1Api
     namespace: str
     gpus: int
+    kubeconfig: Path
 
     def create(self, pod: Json) -> client.V1Pod:
         return self.api.create_namespaced_pod(self.namespace, pod)
@@ -135,7 +137,7 @@ def _namespace(name: str, kubeconfig: Path) -> Iterator[Cluster]:
     namespace = f"contract-{secrets.token_hex(4)}"
     api.create_namespace({"metadata": {"name": namespace}})
     try:
-        yield Cluster(name, configuration, api, namespace, _gpus(name, api))
+        yield Cluster(name, configuration, api, namespace, _gpus(name, api), kubeconfig)
     finally:
         api.delete_namespace(namespace)
 
