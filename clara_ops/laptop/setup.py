@@ -39,6 +39,7 @@ class Environment:
     purpose: str
     installs_project: bool
     newest_python: tuple[int, int] | None = None
+    for_tests: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class PythonLibrary:
 
 ENVIRONMENTS = (
     Environment("airflow", "Apache Airflow", installs_project=True),
+    Environment("airflow34", "tests with the next Apache Airflow", installs_project=True, for_tests=True),
     Environment("clara", "listener, stages, pod API, clara-wf", installs_project=True),
     # Triton's python backend needs a numpy older than 2, which Python 3.13 has none of
     Environment("triton", "Triton and its python backend", installs_project=False, newest_python=(3, 12)),
@@ -91,13 +93,13 @@ TEST_PROGRAMS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Set everything up, saying what is done; 0 when all that is needed is there."""
     parser = argparse.ArgumentParser(prog="setup", description=__doc__)
-    parser.add_argument("--tests", action="store_true", help="also install the Debian packages that the tests use")
+    parser.add_argument("--tests", action="store_true", help="also what only tests use: Debian packages, environments")
     options = parser.parse_args(arguments)
     started = time.monotonic()
     try:
         check_machine()
         install_programs((*DEMO_PROGRAMS, *TEST_PROGRAMS) if options.tests else DEMO_PROGRAMS)
-        make_environments()
+        make_environments(tests=options.tests)
     except SetupError as error:
         say(f"cannot go on: {error}")
         return 1
@@ -184,10 +186,12 @@ def _apt_get(*arguments: str) -> None:
         time.sleep(5)
 
 
-def make_environments() -> None:
+def make_environments(*, tests: bool = False) -> None:
     """Make each environment whose lock file, interpreter or project metadata changed since it was made."""
     uv: str | None = None
     for environment in ENVIRONMENTS:
+        if environment.for_tests and not tests:
+            continue
         stamp = _stamp(environment)
         stamp_file = VENVS / environment.name / STAMP
         if stamp_file.is_file() and stamp_file.read_text() == stamp:
