@@ -1,0 +1,1 @@
+"""How fast workflow files become Airflow DAGs, beside dag-factory: `make bench-compile`."""
