@@ -29,7 +29,7 @@ e2e: setup-tests ## The tests that start real peers: Airflow, Triton, Orthanc, D
 	$(AIRFLOW)/python -m pytest tests/dag tests/localkube -q -m "airflow and e2e"
 	.venvs/airflow34/bin/python -m pytest tests/dag/test_importer.py tests/dag/test_compile.py -q
 
-e2e-kube: setup-tests ## The main job on the Kubernetes of KUBECONFIG
+e2e-kube: setup-tests ## The main job, and all that stages can meet, on the Kubernetes of KUBECONFIG
 	@test -n "$(KUBECONFIG)" || { echo "e2e-kube: set KUBECONFIG to the kubeconfig of a cluster"; exit 2; }
 	$(CLARA)/python -m pytest tests/kube -q -m kube
 
