@@ -69,7 +69,6 @@ class StageSpec(FileModel):
 class Kinds(FileModel):
     """What goes in and what comes out.
 
-
     Attributes:
         input: kind of the received files, or several: a series with the sinogram that it was made from.
         output: what its last stages write.
