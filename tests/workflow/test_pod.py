@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from clara_ops.workflow.catalogue import Catalogue, load_catalogue
+from clara_ops.workflow.entry import Resources
 from clara_ops.workflow.loading import load_workflows
 from clara_ops.workflow.pod import stage_pod
 from clara_ops.workflow.workflow import Workflow
@@ -209,6 +210,25 @@ def test_the_schemas_would_notice_a_mistake(organ_seg: Workflow) -> None:
     pod["spec"]["priority_class_name"] = "clara-normal"
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(pod, RELEASES[-1], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "limits"),
+    [
+        ({"gpu": 2}, {"nvidia.com/gpu": "2"}),
+        ({"gpu": 0}, {}),
+        ({"mig": "1g.10gb"}, {"nvidia.com/mig-1g.10gb": "1"}),
+        ({"mig": "3g.40gb", "gpu": 2}, {"nvidia.com/mig-3g.40gb": "2"}),
+        ({"mig": "1g.10gb", "gpu": 0}, {}),
+        ({"cpu": 2, "memory": "1Gi"}, {"cpu": "2", "memory": "1Gi"}),
+    ],
+)
+def test_what_is_asked_for_is_request_and_limit_in_one(
+    organ_seg: Workflow, asked: dict[str, Any], limits: dict[str, str]
+) -> None:
+    stage = replace(organ_seg.stages[0], resources=Resources.model_validate(asked))
+    container = stage_pod(organ_seg, stage, RUN)["spec"]["containers"][0]
+    assert container.get("resources", {}) == ({"requests": limits, "limits": limits} if limits else {})
 
 
 def test_args_are_handed_on_as_they_are(vendors: Workflow) -> None:
