@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from bench.series import new_series
 from clara_ops.contract.states import RunState
 from clara_ops.laptop.demo import Series, wait_for_dag
 from clara_ops.laptop.follow import FollowedRun, follow, runs_of
@@ -67,6 +69,31 @@ def send(laptop: Laptop, series: Series, ae_title: str) -> datetime:
     return started
 
 
+SENT_TO = {
+    "parameters": "PARAMETERS",
+    "rejected": "REVIEW",
+    "approved": "REVIEW",
+    "impatient": "IMPATIENT",
+    "shadow": "SHADOW",
+}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A series that was sent, and when that began."""
+
+    series: Series
+    since: datetime
+
+
+@pytest.fixture(scope="module")
+def sent(laptop: Laptop, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sent]:
+    """One series for each purpose, all sent at once, so that their runs go side by side."""
+    folder = tmp_path_factory.mktemp("series")
+    every = {name: new_series(folder / name, slices=2) for name in SENT_TO}
+    return {name: Sent(series, send(laptop, series, SENT_TO[name])) for name, series in every.items()}
+
+
 def the_run(laptop: Laptop, series: Series, since: datetime) -> FollowedRun:
     (run,) = follow(laptop, series.series_uid, since, print)
     return run
@@ -80,10 +107,10 @@ def told(laptop: Laptop, run: FollowedRun) -> dict[str, Any]:
 
 
 def test_parameters_from_the_dialog_to_the_stage(
-    laptop: Laptop, page: Page, api: httpx.Client, new_series: Callable[..., Series]
+    laptop: Laptop, page: Page, api: httpx.Client, sent: dict[str, Sent]
 ) -> None:
-    series = new_series("with-parameters", slices=2)
-    first = the_run(laptop, series, send(laptop, series, "PARAMETERS"))
+    series = sent["parameters"].series
+    first = the_run(laptop, series, sent["parameters"].since)
     assert first.state is RunState.DONE, first
     assert told(laptop, first)["words"] == ["--threshold=0.5", "--model", "small", "--note=none"]
 
@@ -146,10 +173,9 @@ def in_review(laptop: Laptop, series: Series) -> str:
 
 
 def test_what_a_person_rejects_is_not_delivered_and_what_one_approves_is(
-    laptop: Laptop, page: Page, api: httpx.Client, new_series: Callable[..., Series]
+    laptop: Laptop, page: Page, api: httpx.Client, sent: dict[str, Sent]
 ) -> None:
-    rejected, approved = new_series("rejected", slices=2), new_series("approved", slices=2)
-    started = [send(laptop, series, "REVIEW") for series in (rejected, approved)]
+    rejected, approved = sent["rejected"].series, sent["approved"].series
     first, second = [in_review(laptop, series) for series in (rejected, approved)]
     tasks = {task["task_id"]: task["state"] for task in laptop.airflow.task_instances("with-review", first)}
     assert (tasks["review"], tasks["deliver"]) == ("awaiting_input", None)
@@ -160,7 +186,7 @@ def test_what_a_person_rejects_is_not_delivered_and_what_one_approves_is(
     page.locator('[name="element_comment"]').fill("not the liver")
     picture(page, "review")
     page.get_by_role("button", name="Reject").click()
-    run = the_run(laptop, rejected, started[0])
+    run = the_run(laptop, rejected, sent["rejected"].since)
     assert (run.state, run.reason) == (RunState.REJECTED, "rejected by admin: not the liver")
     assert find_series(laptop.pacs, SCANNER_AE, rejected.study_uid) == []
     steps = {step.name: step.state for step in run.steps}
@@ -169,15 +195,13 @@ def test_what_a_person_rejects_is_not_delivered_and_what_one_approves_is(
     address = f"/api/v2/dags/with-review/dagRuns/{second}/taskInstances/review/-1/hitlDetails"
     answer = {"chosen_options": ["Approve"], "params_input": {"comment": ""}}
     api.patch(address, json=answer).raise_for_status()
-    assert the_run(laptop, approved, started[1]).state is RunState.DELIVERED
+    assert the_run(laptop, approved, sent["approved"].since).state is RunState.DELIVERED
     assert len(find_series(laptop.pacs, SCANNER_AE, approved.study_uid)) == 1
 
 
-def test_a_review_that_nobody_answers_fails_the_run_with_the_reason(
-    laptop: Laptop, new_series: Callable[..., Series]
-) -> None:
-    series = new_series("impatient", slices=2)
-    run = the_run(laptop, series, send(laptop, series, "IMPATIENT"))
+def test_a_review_that_nobody_answers_fails_the_run_with_the_reason(laptop: Laptop, sent: dict[str, Sent]) -> None:
+    series = sent["impatient"].series
+    run = the_run(laptop, series, sent["impatient"].since)
     assert (run.state, run.reason) == (RunState.FAILED, "nobody reviewed it within 2 s")
     assert find_series(laptop.pacs, SCANNER_AE, series.study_uid) == []
 
@@ -186,23 +210,14 @@ def tasks_of(laptop: Laptop, run: FollowedRun) -> dict[str, str | None]:
     return {task["task_id"]: task["state"] for task in laptop.airflow.task_instances(run.dag_id, run.run_id)}
 
 
-def wait_for_delivery(laptop: Laptop, series: Series) -> None:
-    def delivered() -> bool:
-        return any(run["state"] == RunState.DELIVERED for run in runs_of(laptop, series.series_uid))
-
-    laptop.supervisor.wait_until(delivered, "the delivery", 90)
-
-
 def test_a_shadow_is_compared_and_neither_delays_nor_fails_nor_changes_the_delivery(
-    laptop: Laptop, api: httpx.Client, new_series: Callable[..., Series]
+    laptop: Laptop, api: httpx.Client, sent: dict[str, Sent]
 ) -> None:
-    series = new_series("with-shadow", slices=2)
-    started = send(laptop, series, "SHADOW")
-    wait_for_delivery(laptop, series)
+    series = sent["shadow"].series
+    run = the_run(laptop, series, sent["shadow"].since)
     (known,) = runs_of(laptop, series.series_uid)
-    unfinished = {task["state"] for task in laptop.airflow.task_instances("with-shadow", known["run_id"])}
-    assert unfinished - {"success", "skipped"}, "it was delivered before the shadow was over"
-    run = the_run(laptop, series, started)
+    ends = {task["task_id"]: task["end_date"] for task in laptop.airflow.task_instances("with-shadow", run.run_id)}
+    assert datetime.fromisoformat(known["delivered"]) < datetime.fromisoformat(ends["segment-shadow"])
     assert tasks_of(laptop, run) == {
         "prepare": "success",
         "segment": "success",

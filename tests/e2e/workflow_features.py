@@ -40,7 +40,7 @@ from clara_ops.imaging.metaimage import write_volume
 first, mode = int(sys.argv[1]), sys.argv[2]
 if mode == "fails":
     sys.exit(65)
-time.sleep(4 if mode == "slow" else 0)
+time.sleep(8 if mode == "slow" else 0)
 output = Path("/app/output")
 axes = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 voxels = np.zeros((10, 10, 10), np.uint8)
