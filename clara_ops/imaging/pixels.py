@@ -112,16 +112,22 @@ def frame_values(frame: Frame, dtype: npt.DTypeLike) -> Values:
 
 
 def _in_int16(stored: npt.NDArray[Any], slope: int, intercept: int, frame: Frame) -> npt.NDArray[np.int16]:
-    """Rescale modulo 2^16, which is exact because the ends of the values are known to fit."""
-    ends = [int(end) * slope + intercept for end in (stored.min(), stored.max())]
-    if min(ends) < _INT16.min or max(ends) > _INT16.max:
+    """Rescale modulo 2^16, in place where possible; exact because the ends of the values are known to fit."""
+    ends_are_known = _is_plain(frame.pixels) and not frame.pixels.modality_lut
+    is_bounded = ends_are_known and _fit(frame.pixels.stored_range(), slope, intercept)
+    if not is_bounded and not _fit((int(stored.min()), int(stored.max())), slope, intercept):
         raise BeyondInt16Error(frame.name)
-    values = stored.astype(np.int16)
+    is_own = stored.dtype.itemsize == _INT16.bits // 8 and stored.dtype.isnative and stored.flags.writeable
+    values = stored.view(np.int16) if is_own else stored.astype(np.int16)
     if slope != 1:
         values *= _modulo(slope)
     if intercept:
         values += _modulo(intercept)
     return values
+
+
+def _fit(ends: tuple[int, int], slope: int, intercept: int) -> bool:
+    return all(_INT16.min <= end * slope + intercept <= _INT16.max for end in ends)
 
 
 def _modulo(number: int) -> np.int16:
@@ -143,7 +149,7 @@ def decode_frame(frame: Frame) -> npt.NDArray[Any]:
     try:
         if is_native and pixels.offset is not None and pixels.length is not None:
             _check_length(frame, pixels.length)
-            if pixels.transfer_syntax_uid in _PLAIN and pixels.bits_allocated >= 8:
+            if _is_plain(pixels):
                 return _plain_frame(frame, pixels.offset)
         from clara_ops.imaging import decoding
 
@@ -158,6 +164,11 @@ def decode_frame(frame: Frame) -> npt.NDArray[Any]:
         raise BrokenPixels(
             f"{frame}: its pixels cannot be decoded ({type(error).__name__}: {error}); send the instance again"
         ) from error
+
+
+def _is_plain(pixels: PixelFormat) -> bool:
+    """Whether `_plain_frame` reads them, which leaves no bit beyond Bits Stored."""
+    return pixels.transfer_syntax_uid in _PLAIN and pixels.bits_allocated >= 8
 
 
 def _check_length(frame: Frame, length: int) -> None:
@@ -191,7 +202,12 @@ def _plain_frame(frame: Frame, offset: int) -> npt.NDArray[Any]:
     content = _read(frame, offset + ((frame.number or 1) - 1) * length, length)
     stored = np.frombuffer(content, dtype).reshape(frame.rows, frame.columns)
     unused = pixels.bits_allocated - pixels.bits_stored
-    return stored if unused == 0 else (stored << unused) >> unused
+    if unused == 0:
+        return stored
+    if pixels.pixel_representation == 0:
+        used: npt.NDArray[Any] = stored & dtype.type((1 << pixels.bits_stored) - 1)
+        return used
+    return (stored << unused) >> unused
 
 
 def _truncated(frame: Frame, what: str) -> TruncatedPixelData:
