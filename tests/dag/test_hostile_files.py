@@ -66,7 +66,7 @@ def test_a_catalogue_file(hostile: Hostile, folder: Path, tmp_path: Path) -> Non
 def test_what_stands_in_a_catalogue_file(hostile: Hostile, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     hostile.make(path)
-    error = the_error(take_snapshot(folder, [OWN_CATALOGUE, path]), tmp_path)
+    error = the_error(taken_of(folder, path), tmp_path)
     assert any(f":{hostile.place}: " in line and hostile.words in line for line in str(error).splitlines())
 
 
