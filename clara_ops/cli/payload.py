@@ -27,7 +27,7 @@ from clara_ops.contract.payload import (
     received_path,
 )
 from clara_ops.driver.folders import walk_files
-from clara_ops.imaging.raw_header import unreadable
+from clara_ops.imaging.reading.raw_header import unreadable
 from clara_ops.workflow.model import Kind
 from clara_ops.workflow.workflow import Workflow
 

@@ -24,7 +24,7 @@ from clara_ops.deid.private_attributes import AllowList
 from clara_ops.deid.profile import Option, Options
 from clara_ops.deid.pseudonyms import Subject, UidMap, identity_of
 from clara_ops.imaging.dicom_file import save_dicom
-from clara_ops.imaging.raw_header import unreadable
+from clara_ops.imaging.reading.raw_header import unreadable
 
 _DICOM_ROOT = "1.2.840.10008."
 _VOICE = "1.2.840.10008.5.1.4.1.1.9.4."

@@ -23,7 +23,7 @@ def black_out(dataset: Dataset, blackening: Blackening) -> None:
     endian, and YBR becomes RGB.
 
     Raises:
-        One of clara_ops.imaging.raw_header.unreadable(): the pixels cannot be decoded.
+        One of clara_ops.imaging.reading.raw_header.unreadable(): the pixels cannot be decoded.
     """
     decompress(dataset)
     stored = _stored(dataset)

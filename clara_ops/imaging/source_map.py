@@ -7,10 +7,10 @@ import numpy as np
 
 from clara_ops.contract.documents import read_document, write_document
 from clara_ops.contract.source import SourceMap, SourceSlice
-from clara_ops.imaging.frames import Frame
 from clara_ops.imaging.geometry import Grid
-from clara_ops.imaging.series import Series
-from clara_ops.imaging.stacks import Stack
+from clara_ops.imaging.reading.frames import Frame
+from clara_ops.imaging.reading.series import Series
+from clara_ops.imaging.reading.stacks import Stack
 
 
 def source_path(volume: Path) -> Path:

@@ -17,12 +17,12 @@ from clara_ops.contract.result import StageResult
 from clara_ops.driver.folders import StageFolders
 from clara_ops.driver.progress import Progress
 from clara_ops.imaging.errors import NoImages
-from clara_ops.imaging.frames import SetAside
-from clara_ops.imaging.reading import SCOUTS_ONLY, Plan, ReadingPolicy, TiltPolicy, Volume, plan_reading
+from clara_ops.imaging.reading.frames import SetAside
+from clara_ops.imaging.reading.plan import SCOUTS_ONLY, Plan, ReadingPolicy, TiltPolicy, Volume, plan_reading
+from clara_ops.imaging.reading.stacks import Stack
+from clara_ops.imaging.reading.volumes import GapPolicy
+from clara_ops.imaging.reading.voxels import write_stack
 from clara_ops.imaging.source_map import map_source, write_source_map
-from clara_ops.imaging.stacks import Stack
-from clara_ops.imaging.volumes import GapPolicy
-from clara_ops.imaging.voxels import write_stack
 
 # What imports SimpleITK or pydicom is imported where it is needed: without them the stage starts in half the time.
 DESCRIPTION = "read every DICOM series of the input into a volume (.mhd)"
@@ -146,7 +146,7 @@ def _regrid(volume: Volume, path: Path, dtype: npt.DTypeLike, policy: ReadingPol
     straightens = volume.stack.shear is not None and policy.tilt is TiltPolicy.RESAMPLE
     if not fills and not straightens:
         return False
-    from clara_ops.imaging.regrid import fill_gaps, straighten
+    from clara_ops.imaging.reading.regrid import fill_gaps, straighten
 
     if fills:
         fill_gaps(path, volume.stack, dtype)
@@ -156,7 +156,7 @@ def _regrid(volume: Volume, path: Path, dtype: npt.DTypeLike, policy: ReadingPol
 
 
 def _in_suv(stack: Stack) -> Stack:
-    from clara_ops.imaging.suv import in_suv
+    from clara_ops.imaging.reading.suv import in_suv
 
     return in_suv(stack)
 

@@ -25,21 +25,21 @@ from clara_ops.contract.result import StageResult
 from clara_ops.contract.written import OBJECTS, WrittenObject, WrittenObjects
 from clara_ops.driver.folders import StageFolders
 from clara_ops.driver.progress import Progress
-from clara_ops.imaging.derived_series import derived_images
 from clara_ops.imaging.dicom_file import save_dicom
 from clara_ops.imaging.errors import MissingSource
-from clara_ops.imaging.headers import scan_folder
-from clara_ops.imaging.label_objects import Wanted, label_objects
 from clara_ops.imaging.label_table import check_labels, read_label_table
 from clara_ops.imaging.metaimage import read_volume
-from clara_ops.imaging.new_study import new_study, placeholder_source, right_handed
-from clara_ops.imaging.planes import values
-from clara_ops.imaging.predecessors import refer_to_predecessor
+from clara_ops.imaging.objects.derived_series import derived_images
+from clara_ops.imaging.objects.label_objects import Wanted, label_objects
+from clara_ops.imaging.objects.new_study import new_study, placeholder_source, right_handed
+from clara_ops.imaging.objects.predecessors import refer_to_predecessor
+from clara_ops.imaging.objects.result_modules import UNKNOWN_DATE, UNKNOWN_TIME, ResultSeries
+from clara_ops.imaging.objects.series_policy import Kind, SeriesPolicy
+from clara_ops.imaging.objects.source_series import SourceSeries, find_source, open_source
+from clara_ops.imaging.reading.headers import scan_folder
+from clara_ops.imaging.reading.planes import values
 from clara_ops.imaging.resample import fit_to_source
-from clara_ops.imaging.result_modules import UNKNOWN_DATE, UNKNOWN_TIME, ResultSeries
-from clara_ops.imaging.series_policy import Kind, SeriesPolicy
 from clara_ops.imaging.source_map import read_source_map, source_path
-from clara_ops.imaging.source_series import SourceSeries, find_source, open_source
 from clara_ops.imaging.uids import derived_uid
 from clara_ops.stages.writer_options import add_arguments, policy_of, wanted_of
 

@@ -2,9 +2,9 @@
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
-from clara_ops.imaging.label_objects import Wanted
-from clara_ops.imaging.segmentation import SegmentationForm, SegmentationType
-from clara_ops.imaging.series_policy import NOTICE, PLACES, SeriesPolicy, checked_description, checked_number
+from clara_ops.imaging.objects.label_objects import Wanted
+from clara_ops.imaging.objects.segmentation import SegmentationForm, SegmentationType
+from clara_ops.imaging.objects.series_policy import NOTICE, PLACES, SeriesPolicy, checked_description, checked_number
 
 _COARSEST_DETAIL = 50
 

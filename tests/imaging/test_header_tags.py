@@ -7,8 +7,8 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
-from clara_ops.imaging import header_tags
-from clara_ops.imaging.header_keywords import KEYWORDS
+from clara_ops.imaging.reading import header_tags
+from clara_ops.imaging.reading.header_keywords import KEYWORDS
 
 
 def test_tags_and_value_representations() -> None:

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from clara_ops.contract.labels import Label, LabelTable
 from clara_ops.contract.source import SourceMap, SourceSlice
-from clara_ops.imaging.measurements import largest_distance, measure, slice_thicknesses
+from clara_ops.imaging.objects.measurements import largest_distance, measure, slice_thicknesses
 from tests.dicomgen.results import ORGAN, TABLE
 from tests.dicomgen.series import Array, Geometry
 

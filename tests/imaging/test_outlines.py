@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from clara_ops.imaging.outlines import Corners, outline
+from clara_ops.imaging.objects.outlines import Corners, outline
 
 Mask = npt.NDArray[np.bool_]
 

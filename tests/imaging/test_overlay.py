@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clara_ops.contract.labels import Code, Label
-from clara_ops.imaging.overlay import most_labelled_slice, overlay_slice, window_grey
+from clara_ops.imaging.objects.overlay import most_labelled_slice, overlay_slice, window_grey
 
 ORGAN = Code("123037004", "SCT", "Anatomical Structure")
 

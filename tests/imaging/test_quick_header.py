@@ -9,10 +9,10 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from clara_ops.contract.errors import ClaraError
-from clara_ops.imaging import headers, raw_header
-from clara_ops.imaging.frames import Instance, SetAside
-from clara_ops.imaging.headers import read_header
-from clara_ops.imaging.quick_header import read_quickly
+from clara_ops.imaging.reading import headers, raw_header
+from clara_ops.imaging.reading.frames import Instance, SetAside
+from clara_ops.imaging.reading.headers import read_header
+from clara_ops.imaging.reading.quick_header import read_quickly
 from tests.dicomgen.damage import damage
 from tests.dicomgen.multiframe import make_multiframe
 from tests.dicomgen.series import make_series, write_file

@@ -5,7 +5,7 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_sequence_item
 
-from clara_ops.imaging.quick_items import encode_item
+from clara_ops.imaging.objects.quick_items import encode_item
 
 
 def item() -> Dataset:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pydicom.uid import RLELossless
 
-from clara_ops.imaging.rle import encode_frame
+from clara_ops.imaging.objects.rle import encode_frame
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=300)
 

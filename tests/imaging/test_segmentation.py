@@ -13,13 +13,13 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from clara_ops.contract.labels import Code, Label, LabelTable
 from clara_ops.contract.source import SourceMap
-from clara_ops.imaging.coded import algorithm, concept, tracking_uid
 from clara_ops.imaging.dicom_file import save_dicom
-from clara_ops.imaging.result_modules import ResultSeries
-from clara_ops.imaging.segment_frames import Labels
-from clara_ops.imaging.segmentation import SegmentationForm, SegmentationType, build_segmentation
+from clara_ops.imaging.objects.coded import algorithm, concept, tracking_uid
+from clara_ops.imaging.objects.result_modules import ResultSeries
+from clara_ops.imaging.objects.segment_frames import Labels
+from clara_ops.imaging.objects.segmentation import SegmentationForm, SegmentationType, build_segmentation
+from clara_ops.imaging.objects.source_series import open_source
 from clara_ops.imaging.source_map import read_source_map
-from clara_ops.imaging.source_series import open_source
 from tests.dicomgen.case import Case, make_case
 from tests.dicomgen.results import ORGAN
 from tests.dicomgen.series import Geometry, make_series

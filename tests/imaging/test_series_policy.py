@@ -4,7 +4,7 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from clara_ops.imaging.series_policy import Kind, SeriesPolicy, checked_description, checked_number
+from clara_ops.imaging.objects.series_policy import Kind, SeriesPolicy, checked_description, checked_number
 
 
 def test_kinds_are_1000_apart_and_the_sources_number_is_added() -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from clara_ops.contract.source import SourceMap, SourceSlice
-from clara_ops.imaging.label_regions import Region
-from clara_ops.imaging.stl import stl_bytes
-from clara_ops.imaging.surfaces import Surface, label_surface
+from clara_ops.imaging.objects.label_regions import Region
+from clara_ops.imaging.objects.stl import stl_bytes
+from clara_ops.imaging.objects.surfaces import Surface, label_surface
 
 SPACING = (0.8, 0.7)
 

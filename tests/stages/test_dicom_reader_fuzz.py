@@ -19,7 +19,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from clara_ops.imaging.stacks import DRIFT
+from clara_ops.imaging.reading.stacks import DRIFT
 from tests.dicomgen.damage import damaged_runs, long_run
 from tests.dicomgen.multiframe import make_multiframe
 from tests.dicomgen.phantom import SLOPE, assert_is_the_body

@@ -11,9 +11,9 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
-from clara_ops.imaging.encapsulated_report import patient_name
-from clara_ops.imaging.measurements import Measurement
-from clara_ops.imaging.report_page import ReportContent, report_pdf
+from clara_ops.imaging.objects.encapsulated_report import patient_name
+from clara_ops.imaging.objects.measurements import Measurement
+from clara_ops.imaging.objects.report_page import ReportContent, report_pdf
 from tests.dicomgen.case import Case, make_case, manifest
 from tests.dicomgen.results import TABLE, label_image
 from tests.dicomgen.series import make_series

@@ -1,0 +1,1 @@
+"""From volumes and label tables to DICOM objects."""
