@@ -64,9 +64,12 @@ def airflow(folder: Path, binaries: Path, changes: Mapping[str, str]) -> Iterato
     home.make()
     password = kept_secret(home.airflow / "password")
     write_private(home.airflow / "passwords.json", json.dumps({USERNAME: password}))
-    with reserved_ports({"airflow": 0}) as ports, Supervisor(home.logs) as supervisor:
+    with reserved_ports({"airflow": 0, "execution": 0}) as ports, Supervisor(home.logs) as supervisor:
         port = ports["airflow"]
-        environment = {**settings(home, port, Bundle(folder / "workflows", (CATALOGUE,))), **changes}
+        environment = {
+            **settings(home, port, ports["execution"], Bundle(folder / "workflows", (CATALOGUE,))),
+            **changes,
+        }
         supervisor.run(Program("migrate", [str(binaries / "airflow"), "db", "migrate"], environment), LONGEST_SECONDS)
         supervisor.start(Program("api-server", [str(binaries / "airflow"), "api-server"], environment))
         with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=30) as client:
