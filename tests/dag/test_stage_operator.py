@@ -326,7 +326,9 @@ def test_a_pod_waits_a_while_for_its_secret(cluster: Cluster) -> None:
     thread = threading.Thread(target=create)
     thread.start()
     script = 'echo "$SITE_KEY" > /app/output/key'
-    run(stage_task(script, env={"SITE_KEY": SecretKey(secret="late", key="key")}))
+    task = stage_task(script, env={"SITE_KEY": SecretKey(secret="late", key="key")})
+    task.startup_check_interval_seconds = 0.2
+    run(task)
     thread.join()
     assert (cluster.payload / "dicom-reader" / "output" / "key").read_text() == "from a secret\n"
 
