@@ -5,6 +5,7 @@ import io
 import tarfile
 from collections.abc import Mapping
 
+from kubernetes import client
 from kubernetes.stream import stream
 
 from tests.kube.platform.deployment import Platform
@@ -46,9 +47,13 @@ def list_files(platform: Platform, folder: str) -> list[str]:
 
 
 def _shell(platform: Platform, command: list[str], line: str = "") -> str:
-    """Run a command in the pod `shell`, with one line as its input; its output."""
+    """Run a command in the pod `shell`, with one line as its input; its output.
+
+    Through a client of its own: for as long as it lasts, `stream` turns every request of the client into a web socket.
+    """
+    core = client.CoreV1Api(client.ApiClient(platform.client.configuration))
     process = stream(
-        platform.core.connect_get_namespaced_pod_exec,
+        core.connect_get_namespaced_pod_exec,
         "shell",
         platform.namespace,
         command=command,
