@@ -49,7 +49,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def compile_all(folder: Path, peer: Path, counts: Sequence[int], rounds: int) -> str:
     """Both compile the same workflows, in turns."""
-    lines = ["| seconds, median | compiled | dag-factory | ratio | serialized | dag-factory |", "|---|" + "---:|" * 5]
+    lines = [
+        "| CPU seconds, median | compiled | dag-factory | ratio | serialized | dag-factory |",
+        "|---|" + "---:|" * 5,
+    ]
     for count in counts:
         own, other = folder / f"own-{count}", folder / f"other-{count}"
         write_ours(own, count)

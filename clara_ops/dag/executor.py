@@ -16,12 +16,17 @@ _MODULES = (
 )
 
 
+def warm_up() -> None:
+    """Do once what the first task of a process would wait for."""
+    for module in _MODULES:
+        importlib.import_module(module)
+    DAG(dag_id="clara")  # the first DAG of a process imports timetables, and is asked of many abstract classes
+
+
 class WarmLocalExecutor(LocalExecutor):
     """LocalExecutor whose workers, and so the tasks forked from them, already have what every task imports."""
 
     def start(self) -> None:
         """Import first, then fork."""
-        for module in _MODULES:
-            importlib.import_module(module)
-        DAG(dag_id="clara")  # the first DAG of a process imports timetables, and is asked of many abstract classes
+        warm_up()
         super().start()
