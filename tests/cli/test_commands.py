@@ -139,7 +139,13 @@ def test_an_image_that_is_not_here_says_what_to_do(copies: Path, clara_wf: Comma
 def test_ctrl_c_stops_everything(copies: Path) -> None:
     (copies / "copy_volumes.py").write_text("import time\nprint('sleeping', flush=True)\ntime.sleep(60)\n")
     command = [sys.executable, "-m", "clara_ops.cli.app", "test", "copies"]
-    with subprocess.Popen(command, cwd=copies, text=True, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command,
+        cwd=copies,
+        text=True,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    ) as process:
         assert process.stderr is not None
         while "first: started" not in process.stderr.readline():
             assert process.poll() is None

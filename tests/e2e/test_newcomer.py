@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from clara_ops.laptop.ports import reserved_ports
 from clara_ops.laptop.servers import USUAL_PORTS
 from clara_ops.laptop.setup import ROOT
 
@@ -30,11 +31,15 @@ def chapter(title: str) -> str:
 
 @pytest.fixture
 def take_usual_ports() -> Iterator[Callable[[], None]]:
-    """Take every usual port that is still free, as another program on the machine would."""
+    """Take every usual port that is still free, as another program on the machine would.
+
+    Those of a laptop that another test runs beside this one are left to it: it may stop a server, and start it again.
+    """
     with ExitStack() as held:
 
         def take() -> None:
-            for port in USUAL_PORTS.values():
+            free = held.enter_context(reserved_ports(USUAL_PORTS))
+            for port in set(free.values()) & set(USUAL_PORTS.values()):
                 sock = held.enter_context(socket.socket())
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from clara_ops.imaging.errors import BrokenFile
 from tests.dicomgen.case import make_case
 from tests.dicomgen.case import manifest as write_manifest
 from tests.dicomgen.damage import damaged_runs, long_run
@@ -43,3 +44,15 @@ def test_damage_ends_in_a_named_error(folder: Path) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_damage_ends_in_a_named_error_in_the_long_run(folder: Path) -> None:
     assert long_run(files_of(folder), write) > 1
+
+
+def test_an_attribute_that_only_results_need_names_the_file(tmp_path: Path) -> None:
+    case = make_case(tmp_path, make_series(Geometry(count=3)))
+    write_labels(case.volume, tmp_path / "labels", label_image(case.image))
+    write_manifest(tmp_path)
+    for file in (tmp_path / "dicom").iterdir():
+        content = file.read_bytes()
+        name = content.index(b"\x10\x00\x10\x00PN")
+        file.write_bytes(content[: name + 4] + b"P~" + content[name + 6 :])
+    with pytest.raises(BrokenFile, match=r"dicom/.*: its header is damaged: .*\(0010,0010\)"):
+        write(tmp_path / "payload.json")

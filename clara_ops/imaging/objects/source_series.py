@@ -7,10 +7,11 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from clara_ops.contract.source import SourceMap, SourceSlice
-from clara_ops.imaging.errors import MissingGeometry, MissingSource
+from clara_ops.imaging.errors import BrokenFile, MissingGeometry, MissingSource
 from clara_ops.imaging.geometry import Grid
 from clara_ops.imaging.reading.frames import Frame, Instance
 from clara_ops.imaging.reading.headers import read_header, scan_folder
+from clara_ops.imaging.reading.raw_header import unreadable
 from clara_ops.imaging.reading.series import by_series, make_series
 from clara_ops.imaging.reading.volumes import stack_series
 from clara_ops.imaging.source_map import map_source, source_grid
@@ -61,8 +62,7 @@ def open_source(source: SourceMap, folder: Path) -> SourceSeries:
     for file in dict.fromkeys(piece.file for piece in source.slices):
         instances[file] = _read_instance(folder / file)
     frames = tuple(_frame_of(piece, instances[piece.file]) for piece in source.slices)
-    header = pydicom.dcmread(frames[0].path, stop_before_pixels=True, force=True)
-    return SourceSeries(source, frames, header)
+    return SourceSeries(source, frames, _whole_header(frames[0].path))
 
 
 def find_source(folder: Path, series_instance_uid: str) -> SourceSeries | None:
@@ -77,6 +77,24 @@ def find_source(folder: Path, series_instance_uid: str) -> SourceSeries | None:
     series = make_series(instances)
     (stack,) = stack_series(series)
     return open_source(map_source(series, stack, folder), folder)
+
+
+def _whole_header(path: Path) -> Dataset:
+    """All attributes but pixels, decoded here: pydicom decodes each only when it is asked for, and fails there."""
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        _decode(header)
+    except unreadable() as error:
+        raise BrokenFile(f"{path}: its header is damaged: {error}; have the series sent again") from error
+    return header
+
+
+def _decode(dataset: Dataset) -> None:
+    """Decode what results may copy: private attributes are left behind, whatever they hold."""
+    for tag in list(dataset.keys()):
+        if not tag.is_private and dataset[tag].VR == "SQ":
+            for item in dataset[tag].value:
+                _decode(item)
 
 
 def _read_instance(path: Path) -> Instance:
