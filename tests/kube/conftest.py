@@ -19,6 +19,7 @@ import pytest
 from kubernetes import client, config
 
 from tests.kube.platform.deployment import Platform, running_platform
+from tests.kube.platform.image import provide_base_image
 
 CLAIM = "contract"
 STORAGE = "32Mi"
@@ -117,6 +118,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         ):
             yield found
     else:
+        provide_base_image()
         with _namespace("kubernetes", Path(os.environ["KUBECONFIG"])) as found:
             _create_claim(found)
             yield found

@@ -38,6 +38,11 @@ def provide_image(api: client.CoreV1Api) -> None:
     _LOADED.write_text(loaded)
 
 
+def provide_base_image() -> None:
+    """Make sure that the cluster has the base image, which the contract suite runs its shells in."""
+    subprocess.run([_tools() / "load-image", _base_image()], check=True, env=_buildah_environment())
+
+
 def content_hash() -> str:
     """SHA-256 over names and content of every file that goes into the image."""
     files = [ROOT / name for name in _SOURCES]
@@ -53,12 +58,16 @@ def content_hash() -> str:
 
 
 def _build(content: str) -> None:
-    base = os.environ.get("BASE_IMAGE", f"{REGISTRY}/debian:12")
+    base = _base_image()
     command = ["buildah", "bud", "--layers", "--isolation", "chroot", "--volume", "/etc/ssl/certs:/etc/ssl/certs:ro"]
     command += ["--build-arg", f"BASE={base}", "--label", f"{_LABEL}={content}"]
     subprocess.run(
         [*command, "--tag", IMAGE, "--file", _CONTAINERFILE, "."], cwd=ROOT, check=True, env=_buildah_environment()
     )
+
+
+def _base_image() -> str:
+    return os.environ.get("BASE_IMAGE", f"{REGISTRY}/debian:12")
 
 
 def _label_of_built_image() -> str:
