@@ -27,6 +27,7 @@ STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 STUDY_ROOT_GET = UID("1.2.840.10008.5.1.4.1.2.2.3")
 PENDING = (0xFF00, 0xFF01)
 SUCCESS = 0x0000
+LOST_ANSWERS = 2
 RESULT_CLASSES = (
     SegmentationStorage,
     SecondaryCaptureImageStorage,
@@ -54,28 +55,36 @@ def send_series(
 ) -> Iterator[int]:
     """Send DICOM files by C-STORE over one association, as they are; yields how many are sent so far.
 
+    An instance whose answer does not come is sent again, over another association: pynetdicom loses one now and then.
+
     Raises:
         LaptopError: the association is refused, or an instance is.
     """
-    application = _entity(calling_ae, 60)
+    application = _entity(calling_ae, 30)
     headers = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
     kinds = {(header.SOPClassUID, header.file_meta.TransferSyntaxUID) for header in headers}
     for sop_class, transfer_syntax in sorted(kinds):
         application.add_requested_context(sop_class, transfer_syntax)
-    association = application.associate(
-        host, port, ae_title=called_ae, evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)]
-    )
-    if not association.is_established:
-        raise LaptopError(f"{called_ae} at {host}:{port} refused the association with {calling_ae}")
-    try:
-        for index, file in enumerate(files):
-            status = association.send_c_store(pydicom.dcmread(file))
-            if "Status" not in status or status.Status != SUCCESS:
-                code = f"{status.Status:04X}" if "Status" in status else "no answer"
-                raise LaptopError(f"{called_ae} refused {file}: status {code}")
-            yield index + 1
-    finally:
-        association.release()
+    sent = lost = 0
+    while sent < len(files):
+        association = application.associate(
+            host, port, ae_title=called_ae, evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)]
+        )
+        if not association.is_established:
+            raise LaptopError(f"{called_ae} at {host}:{port} refused the association with {calling_ae}")
+        try:
+            for file in files[sent:]:
+                status = association.send_c_store(pydicom.dcmread(file)).get("Status")
+                if status is None and lost < LOST_ANSWERS:
+                    lost += 1
+                    break
+                if status != SUCCESS:
+                    code = "no answer" if status is None else f"{status:04X}"
+                    raise LaptopError(f"{called_ae} refused {file}: status {code}")
+                sent += 1
+                yield sent
+        finally:
+            association.release()
 
 
 def find_series(pacs: Pacs, calling_ae: str, study_uid: str) -> list[Dataset]:
@@ -123,7 +132,7 @@ def get_series(pacs: Pacs, calling_ae: str, study_uid: str, series_uid: str) -> 
     identifier.QueryRetrieveLevel = "SERIES"
     identifier.StudyInstanceUID = study_uid
     identifier.SeriesInstanceUID = series_uid
-    application = _entity(calling_ae, 60)
+    application = _entity(calling_ae, 30)
     application.requested_contexts = [
         build_context(STUDY_ROOT_GET),
         *(build_context(sop_class) for sop_class in RESULT_CLASSES),
